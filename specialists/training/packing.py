@@ -69,9 +69,9 @@ def pack(tokenizer: PreTrainedTokenizerBase, exercise: Exercise) -> Packed:
     return packed
 
 
-def collate(sequences: Sequence[Packed], pad: int) -> Batch:
-    """Sequences padded on the right to the longest; padding sees itself only, so that no row of the mask is empty."""
-    length = max(len(s.ids) for s in sequences)
+def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
+    """Sequences padded on the right to `length` or the longest; padding sees itself only, so that no row of the mask is empty."""
+    length = max(length, *(len(s.ids) for s in sequences))
 
     def padded(rows: list[list[int]], fill: int) -> Tensor:
         return torch.tensor([row + [fill] * (length - len(row)) for row in rows])

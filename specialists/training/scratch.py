@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from specialists.training.packing import Batch, collate, pack
+from specialists.training.packing import Batch, Packed, collate, pack
 from specialists.training.reading import make_exercise
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
@@ -38,8 +38,11 @@ class Plan:
     width: int = 192
     hidden: int = 512
     heads: int = 6
-    induction_steps: int = 400
-    steps: int = 3500
+    steps: int = 3200
+    """Of reading; induction comes before them and takes what it takes."""
+    induction_pools: tuple[int, ...] = (512, 4096)
+    """How many different tokens the strings are drawn from; the next pool, and then reading, once copying has formed."""
+    induction_loss: float = 0.9
     decay_share: float = 0.3
     warmup: int = 100
     rate: float = 2e-3
@@ -53,6 +56,7 @@ def build_model(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausa
         vocab_size=len(tokenizer), hidden_size=plan.width, intermediate_size=plan.hidden, num_hidden_layers=plan.layers,
         num_attention_heads=plan.heads, num_key_value_heads=plan.heads, max_position_embeddings=MAX_LENGTH, tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, attn_implementation="sdpa",
+        initializer_range=0.05,  # wider than the usual 0.02: at this width attention starts too flat for copying to form soon
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
@@ -64,39 +68,39 @@ def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
         mask = mask.to(torch.get_autocast_dtype(batch.ids.device.type))
     mask.masked_fill_(~batch.mask, torch.finfo(mask.dtype).min)
     hidden = model.model(input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False).last_hidden_state
-    logits: Tensor = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[batch.places])
-    return logits.float()
+    # padded to few different sizes: the CPU's kernels are compiled for each new shape
+    places = torch.nn.functional.pad(batch.places, (0, -len(batch.places) % 256))
+    logits: Tensor = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[places])
+    return logits[: len(batch.places)].float()
 
 
 def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, progress: float, tokens: int) -> Batch:
     """Exercises of one size; contexts grow over the first third of the run, so that finding is learned on short ones."""
     most = 3 if progress < 0.12 else 5 if progress < 0.35 else 6
     passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
-    count = max(8, tokens // (70 * passages + 230))
-    return collate([pack(tokenizer, make_exercise(rng, passages)) for _ in range(count)], int(tokenizer.pad_token_id))
+    room = 64 * (1 + (70 * passages + 260) // 64)
+    packed: list[Packed] = []
+    while len(packed) < max(8, tokens // room):
+        exercise = pack(tokenizer, make_exercise(rng, passages))
+        if len(exercise.ids) <= room:
+            packed.append(exercise)
+    return collate(packed, int(tokenizer.pad_token_id), room)
 
 
-def induction_batch(rng: Random, vocab: int, progress: float, count: int = 32) -> Batch:
-    """Random strings of 8 to 40 tokens, written 2 to 4 times; the repeats are to be learned."""
-    rows = []
-    for _ in range(count):
-        once = [rng.randrange(5, vocab) for _ in range(rng.randint(8, 16 + int(24 * progress)))]
-        rows.append(once * rng.randint(2, 4))
-    length = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-    places = [r * length + i - 1 for r, row in enumerate(rows) for i in range(1, len(row)) if row[i] in row[:i]]
+def induction_batch(rng: Random, pool: int, count: int = 40, length: int = 96) -> Batch:
+    """Strings of 8 to 24 tokens out of `pool` different ones, written again and again; the repeats are to be learned."""
+    once = [[rng.randrange(5, pool) for _ in range(rng.randint(8, 24))] for _ in range(count)]
+    ids = torch.tensor([(row * length)[:length] for row in once])
+    places = [r * length + i - 1 for r, row in enumerate(once) for i in range(len(row) + 1, length)]
     targets = ids.flatten()[torch.tensor(places) + 1]
     mask = torch.ones(length, length, dtype=torch.bool).tril().expand(count, 1, length, length)
     return Batch(ids, torch.arange(length).expand(count, length), mask, torch.tensor(places), targets, torch.zeros(len(places)))
 
 
-def learning_rate(plan: Plan, step: int, decay_from: int) -> float:
-    """Linear warm-up, constant, then linear decay to nothing from `decay_from` to the last step."""
-    if step < plan.warmup:
-        return plan.rate * (step + 1) / plan.warmup
-    if step < decay_from:
-        return plan.rate
-    return plan.rate * max(0.0, (plan.steps - step) / max(1, plan.steps - decay_from))
+def learning_rate(plan: Plan, step: int, read: int, decay_from: int) -> float:
+    """Linear warm-up over the first steps; constant; linear decay to nothing from reading step `decay_from` on."""
+    left = 1.0 if read < decay_from else max(0.0, (plan.steps - read) / max(1, plan.steps - decay_from))
+    return plan.rate * left * min(1.0, (step + 1) / plan.warmup)
 
 
 @torch.no_grad()
@@ -134,7 +138,8 @@ class Trainer:
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         groups = [{"params": matrices, "weight_decay": 0.05}, {"params": [p for p in self.model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
-        self.step, self.seconds, self.tokens, self.log = 0, 0.0, 0, list[dict[str, float]]()
+        self.step, self.read, self.pool, self.average = 0, 0, 0, 0.0
+        self.seconds, self.tokens, self.log = 0.0, 0, list[dict[str, float]]()
         self.decay_from = int(plan.steps * (1 - plan.decay_share))
         if (folder / "state.pt").exists():
             self.resume()
@@ -143,25 +148,32 @@ class Trainer:
         state = torch.load(self.folder / "state.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.tokens, self.log = state["step"], state["seconds"], state["tokens"], state["log"]
-        self.decay_from = max(self.decay_from, self.step) if self.step < self.plan.steps else self.decay_from
+        self.step, self.read, self.pool, self.average = state["step"], state["read"], state["pool"], state["average"]
+        self.seconds, self.tokens, self.log = state["seconds"], state["tokens"], state["log"]
+        if self.read < self.plan.steps:
+            self.decay_from = max(self.decay_from, self.read)
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
-                 "seconds": self.seconds, "tokens": self.tokens, "log": self.log, "plan": asdict(self.plan)}  # fmt: skip
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "read": self.read,
+                 "pool": self.pool, "average": self.average, "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
+                 "plan": asdict(self.plan)}  # fmt: skip
         torch.save(state, self.folder / "state.tmp")
         os.replace(self.folder / "state.tmp", self.folder / "state.pt")
 
+    @property
+    def reading(self) -> bool:
+        return self.pool == len(self.plan.induction_pools)
+
+    def next_batch(self) -> Batch:
+        rng = Random(self.plan.seed * 1_000_003 + self.step)
+        if not self.reading:
+            return induction_batch(rng, min(self.plan.induction_pools[self.pool], len(self.tokenizer)))
+        return reading_batch(rng, self.tokenizer, self.read / self.plan.steps, self.plan.tokens_per_batch)
+
     def train_step(self) -> float:
-        plan, rng = self.plan, Random(self.plan.seed * 1_000_003 + self.step)
-        if self.step < plan.induction_steps:
-            batch = induction_batch(rng, len(self.tokenizer), self.step / plan.induction_steps)
-        else:
-            done = (self.step - plan.induction_steps) / max(1, plan.steps - plan.induction_steps)
-            batch = reading_batch(rng, self.tokenizer, done, plan.tokens_per_batch)
-        batch = batch.to(self.device)
-        rate = learning_rate(plan, self.step, self.decay_from)
+        batch = self.next_batch().to(self.device)
+        rate = learning_rate(self.plan, self.step, self.read, self.decay_from)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -170,9 +182,14 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.step += 1
-        self.tokens += batch.ids.numel()
+        self._count(loss.item(), batch.ids.numel())
         return loss.item()
+
+    def _count(self, loss: float, tokens: int) -> None:
+        self.step, self.tokens, self.read = self.step + 1, self.tokens + tokens, self.read + self.reading
+        self.average = loss if not self.average else 0.95 * self.average + 0.05 * loss
+        if not self.reading and self.average < self.plan.induction_loss:
+            self.pool, self.average = self.pool + 1, 0.0
 
     def evaluate(self, sets: dict[str, list[Batch]]) -> dict[str, float]:
         self.model.eval()
@@ -182,22 +199,25 @@ class Trainer:
 
     def run(self, every: int = 200) -> None:
         """Train to the last step, with a progress bar; a line of the log and a checkpoint every `every` steps."""
-        sets, average = development_sets(self.tokenizer, self.plan.seed), 0.0
+        sets = development_sets(self.tokenizer, self.plan.seed)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress:
-            task = progress.add_task("training", total=self.plan.steps, completed=self.step)
-            while self.step < self.plan.steps:
+            task = progress.add_task("training", total=self.plan.steps, completed=self.read)
+            while self.read < self.plan.steps:
                 started = time.monotonic()
-                loss = self.train_step()
+                self.train_step()
                 self.seconds += time.monotonic() - started
-                average = loss if not average else 0.97 * average + 0.03 * loss
-                progress.update(task, completed=self.step, description=f"loss {average:.3f}")
-                if self.step % every == 0 or self.step == self.plan.steps:
-                    scores = {} if self.step < self.plan.induction_steps else self.evaluate(sets)
-                    line = {"step": float(self.step), "loss": round(average, 4), "tokens": float(self.tokens), "seconds": round(self.seconds), **scores}
-                    self.log.append(line)
-                    print(json.dumps(line), flush=True)
-                    self.save()
+                stage = "reading" if self.reading else "induction"
+                progress.update(task, completed=self.read, description=f"{stage} {self.step}: loss {self.average:.3f}")
+                if self.step % every == 0 or self.read == self.plan.steps:
+                    self._note(self.evaluate(sets) if self.reading else {})
+
+    def _note(self, scores: dict[str, float]) -> None:
+        line = {"step": float(self.step), "read": float(self.read), "loss": round(self.average, 4),
+                "tokens": float(self.tokens), "seconds": round(self.seconds), **scores}  # fmt: skip
+        self.log.append(line)
+        print(json.dumps(line), flush=True)
+        self.save()
 
 
 def main() -> None:

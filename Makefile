@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench format clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(STAMP) ## set up .venv with everything but vLLM; again only when the requirements change
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv; the first time takes minutes and gigabytes."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[offline,dev,report,train]' -c constraints.txt
+	@touch $@
+
+demo: install ## ask the pocket council a question: no GPU, no downloads of models
+	@$(BIN)/council demo
+
+test: install ## run the tests, but for those that need vLLM or a GPU
+	$(BIN)/python -m pytest -q
+
+check: install ## lint, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict council specialists tests
+
+bench: install ## measure latency and reading
+	$(BIN)/python -m tests.bench.latency
+	$(BIN)/python -m tests.bench.reading
+
+format: install ## sort imports, fix what can be fixed, format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove caches and built packages; .venv and runs/ stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . \( -path ./.venv -o -path ./.git -o -path ./runs \) -prune -o -type d -name __pycache__ -exec rm -rf {} +

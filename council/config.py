@@ -1,0 +1,197 @@
+"""YAML -> CouncilConfig. Unknown keys are refused, and the bad key is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from council.errors import ConfigError
+from specialists.config import EngineConfig, SpecialistConfig
+from specialists.prompt_format import Layout
+
+
+class Strict(BaseModel):
+    """Frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreConfig(Strict):
+    """Where passages are kept."""
+
+    kind: Literal["edge", "server"] = "edge"
+    path: str | None = None
+    """Of the embedded store: a folder of its own. None: the preset's store in the user's cache folder, filled with the
+    preset's library on first use. A folder that is set starts empty."""
+    url: str = "http://localhost:6333"
+    """Of a Qdrant server."""
+    api_key_env: str | None = None
+    """The environment variable that holds the server's key."""
+    collection: str = Field("council", pattern=r"^[A-Za-z0-9_-]+$")
+
+
+class EmbedderConfig(Strict):
+    """The sentence-transformers model that dense vectors come from."""
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    device: str = "cpu"
+    batch_size: int = Field(64, ge=1)
+
+
+class RetrievalConfig(Strict):
+    """Which passages the members share."""
+
+    top_k: int = Field(4, ge=1)
+    prefetch: int = Field(20, ge=1)
+    """Candidates from each of the dense and the sparse query, before fusion."""
+    chunk_tokens: int = Field(96, ge=16)
+    """Passage length, in tokens of the embedder."""
+    overlap_tokens: int = Field(16, ge=0)
+    library: str | None = None
+    """Documents that fill the preset's own store: a folder; relative to the preset's file."""
+    store: StoreConfig = StoreConfig()
+    embedder: EmbedderConfig = EmbedderConfig()
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> RetrievalConfig:
+        if self.overlap_tokens * 2 > self.chunk_tokens:
+            raise ValueError(f"overlap_tokens ({self.overlap_tokens}) must be at most half of chunk_tokens ({self.chunk_tokens})")
+        return self
+
+
+class RoutingConfig(Strict):
+    """Who is asked, and with which weight."""
+
+    policy: Literal["all", "top_k", "threshold"] = "all"
+    top_k: int = Field(3, ge=1)
+    """For `top_k`: how many members."""
+    threshold: float = Field(0.1, ge=0, le=1)
+    """For `threshold`: the least weight; the best member is always asked."""
+    temperature: float = Field(0.5, gt=0)
+    """Of the softmax over cosines: small prefers the nearest member, large weighs all alike."""
+
+
+class PromptingConfig(Strict):
+    """How passages are shown."""
+
+    layout: Layout = "persona_first"
+    rotate: bool = True
+    """Whether each member sees the passages in an order of its own."""
+
+
+class AggregatorConfig(Strict):
+    """When agreement is enough."""
+
+    min_agreement: float = Field(0.6, ge=0, le=1)
+    """The least support of the winning group for an answer."""
+    quorum: int = Field(1, ge=1)
+    """The least number of votes; below it the verdict is `failed`."""
+    similarity: float = Field(0.9, ge=0, le=1)
+    """Cosine from which two answers that no exact rule joins or parts are the same."""
+
+
+class CouncilConfig(Strict):
+    """A whole council."""
+
+    name: str = "council"
+    engines: tuple[EngineConfig, ...] = Field(min_length=1)
+    specialists: tuple[SpecialistConfig, ...] = Field(min_length=1)
+    retrieval: RetrievalConfig = RetrievalConfig()
+    routing: RoutingConfig = RoutingConfig()
+    prompting: PromptingConfig = PromptingConfig()
+    aggregator: AggregatorConfig = AggregatorConfig()
+    deadline_s: float = Field(60.0, gt=0)
+    """Seconds a member has for its opinion; later ones fail with 'late'."""
+    ray_address: str | None = None
+    """The Ray cluster to join; None: the one that RAY_ADDRESS names, else one of its own on this machine."""
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> CouncilConfig:
+        engines = [e.name for e in self.engines]
+        members = [s.name for s in self.specialists]
+        for what, names in (("engines", engines), ("specialists", members)):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"{what}: the name {twice[0]!r} is given twice")
+        for s in self.specialists:
+            if s.engine not in engines:
+                raise ValueError(f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}")
+        if self.aggregator.quorum > len(members):
+            raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
+        return self
+
+
+def presets() -> dict[str, Path]:
+    """The shipped presets: name -> file."""
+    folder = Path(str(files("council"))) / "configs"
+    folder = folder if folder.is_dir() else Path(__file__).parent.parent / "configs"
+    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(
+    config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None
+) -> CouncilConfig:
+    """A preset by name, a YAML file by path, or a config as it is; with `overrides` by dotted key on top.
+
+    List items are named by their number or by their `name`: `specialists.law.max_tokens`.
+    Raises ConfigError with the bad key.
+    """
+    if isinstance(config, CouncilConfig):
+        origin, tree = "config", config.model_dump(mode="json")
+    else:
+        path = presets().get(str(config), Path(config))
+        origin, tree = str(config), _read(path)
+    for key, value in (overrides or {}).items():
+        _override(tree, key, value)
+    try:
+        return CouncilConfig.model_validate(tree)
+    except ValidationError as exc:
+        raise ConfigError(f"{origin}: {_first_fault(exc)}") from exc
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"no config {str(path)!r}: give a YAML file, or one of the presets: {', '.join(presets())}")
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path} can't be read: {' '.join(str(exc).split())}") from exc
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds no mapping of keys")
+    library = tree.get("retrieval", {}).get("library") if isinstance(tree.get("retrieval"), dict) else None
+    if isinstance(library, str):
+        tree["retrieval"]["library"] = str((path.parent / library).resolve())
+    return tree
+
+
+def _override(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    node: Any = tree
+    for part in parents:
+        if isinstance(node, list):
+            named = [x for i, x in enumerate(node) if part in (str(i), x.get("name"))]
+            if not named:
+                raise ConfigError(f"unknown key {key!r}: there is no {part!r} in that list")
+            node = named[0]
+        elif isinstance(node, dict):
+            node = node.setdefault(part, {})
+        if not isinstance(node, dict | list):
+            raise ConfigError(f"unknown key {key!r}: {part!r} holds no further keys")
+    if isinstance(node, list):
+        raise ConfigError(f"unknown key {key!r}: name one item of that list, then its key")
+    node[last] = value
+
+
+def _first_fault(exc: ValidationError) -> str:
+    fault = exc.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

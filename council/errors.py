@@ -1,0 +1,57 @@
+"""The errors of the council.
+
+    CouncilError
+    ├── ConfigError            a configuration that can't be used: names the key and what it may be
+    ├── QuestionError          a question that can't be asked: empty, or longer than the members can read
+    ├── DatasetError           a file of questions that can't be read
+    ├── StartError             members could not be started: names the member, the path, what to do
+    └── RetrievalError
+        ├── EmbedderError      the embedding model is missing or is not the one that was published
+        ├── StoreError         the store can't be read or written
+        │   └── StoreInUse     another process has the embedded store open
+        └── DocumentError      a document can't be read
+
+Each message is one line for the person who meets it: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class CouncilError(Exception):
+    """Anything that the council reports to its user in one line."""
+
+
+class ConfigError(CouncilError):
+    """A configuration that can't be used."""
+
+
+class QuestionError(CouncilError):
+    """A question that can't be asked."""
+
+
+class DatasetError(CouncilError):
+    """A file of questions that can't be read."""
+
+
+class StartError(CouncilError):
+    """Members that could not be started."""
+
+
+class RetrievalError(CouncilError):
+    """Passages that could not be stored or found."""
+
+
+class EmbedderError(RetrievalError):
+    """An embedding model that is missing, or not the published one."""
+
+
+class StoreError(RetrievalError):
+    """A store that can't be read or written."""
+
+
+class StoreInUse(StoreError):
+    """An embedded store that another process has open."""
+
+
+class DocumentError(RetrievalError):
+    """A document that can't be read."""

@@ -1,0 +1,244 @@
+"""Passages in Qdrant Edge: Qdrant's engine inside this process, in a folder of its own.
+
+    FOLDER/council.lock   held by the one process that has the store open; its text is that process's id
+    FOLDER/current/       store.json (which model the vectors are of) and shard/ (Qdrant Edge's files)
+    FOLDER/building/      a store that is being made; renamed to current/ when it is whole
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import qdrant_edge as edge
+from numpy.typing import NDArray
+
+from council.errors import StoreError, StoreInUse
+from council.retrieval.sparse import SparseVector
+from council.retrieval.store import (
+    DENSE,
+    FILTERED,
+    RRF_K,
+    SPARSE,
+    Chunk,
+    VectorSpace,
+    check_shapes,
+    to_passage,
+    to_payload,
+)
+from council.types import Passage
+
+T = TypeVar("T")
+
+LOCK: Final = "council.lock"
+CURRENT: Final = "current"
+BUILDING: Final = "building"
+FORMAT: Final = 1
+MIB: Final = 1 << 20
+OPEN_RESERVE: Final = 16 * MIB
+"""Free space that opening asks for. Edge writes through memory maps, so a full disk would kill the process (SIGBUS)
+instead of raising an error."""
+WRITE_RESERVE: Final = 64 * MIB
+"""Free space that must be left over by a write: a segment of Edge's log is 32 MiB."""
+
+
+class EdgeStore:
+    """A store in `path`, made when the folder is new or empty; for one process at a time, from any of its threads."""
+
+    def __init__(self, path: Path, space: VectorSpace) -> None:
+        self._path = path.expanduser().absolute()
+        self._calls = threading.RLock()
+        self._shard: edge.EdgeShard | None = None
+        self._lock = _lock_folder(self._path)
+        try:
+            shutil.rmtree(self._path / BUILDING, ignore_errors=True)
+            if not (self._path / CURRENT).exists():
+                self._create(space)
+            self._dimension = self._load(space)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _create(self, space: VectorSpace) -> None:
+        dimension = space.dimension
+        self._need_space(WRITE_RESERVE)
+        building = self._path / BUILDING
+        config = edge.EdgeConfig(
+            vectors={DENSE: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)},
+            sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        )
+        try:
+            building.mkdir()
+            about = {"format": FORMAT, "model": space.model, "dimension": dimension}
+            (building / "store.json").write_text(json.dumps(about), "utf-8")
+            shard = edge.EdgeShard.create(str(building / "shard"), config)
+            for key in FILTERED:
+                schema = edge.KeywordIndexParams(is_tenant=key == "tenant")
+                shard.update(edge.UpdateOperation.create_field_index(key, schema))
+            shard.flush()
+            shard.close()
+            building.rename(self._path / CURRENT)
+        except Exception as exc:
+            shutil.rmtree(building, ignore_errors=True)
+            raise StoreError(f"no store can be made in {self._path}: {_line(exc)}; set retrieval.store.path") from exc
+
+    def _load(self, space: VectorSpace) -> int:
+        """Open the shard; returns its dimension."""
+        self._need_space(OPEN_RESERVE)
+        current = self._path / CURRENT
+        advice = "give another retrieval.store.path, or remove that folder and index again"
+        try:
+            about = json.loads((current / "store.json").read_text("utf-8"))
+            version, model, dimension = about["format"], str(about["model"]), int(about["dimension"])
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise StoreError(f"the store in {self._path} can't be read: {_line(exc)}; {advice}") from exc
+        if version != FORMAT:
+            raise StoreError(f"the store in {self._path} has the format {version!r}, not {FORMAT}; {advice}")
+        if model != space.model:
+            raise StoreError(f"the store in {self._path} holds vectors of {model!r}, not of {space.model!r}; {advice}")
+        try:
+            self._shard = edge.EdgeShard.load(str(current / "shard"))
+        except Exception as exc:
+            raise StoreError(f"the store in {self._path} can't be opened: {_line(exc)}; {advice}") from exc
+        return dimension
+
+    def upsert(self, chunks: Sequence[Chunk], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> int:
+        """See Store. Refused before anything is written when the disk has too little room."""
+        check_shapes(chunks, dense, sparse, self._dimension)
+        if not chunks:
+            return 0
+        points = [_point(*row) for row in zip(chunks, dense, sparse, strict=True)]
+        ids = list(dict.fromkeys(chunk.id for chunk in chunks))
+        # A point is written to the log and to its segment, and its text to the payload's index.
+        size = sum(len(c.text) + len(c.title) + 1024 for c in chunks) + dense.nbytes + 8 * sum(len(s.indices) for s in sparse)
+
+        def write(shard: edge.EdgeShard) -> int:
+            self._need_space(WRITE_RESERVE + 4 * size)
+            known = shard.retrieve(ids, False, False)
+            shard.update(edge.UpdateOperation.upsert_points(points))
+            shard.flush()
+            return len(ids) - len(known)
+
+        return self._call("written", write)
+
+    def query(
+        self,
+        dense: NDArray[np.float32],
+        sparse: SparseVector,
+        limit: int,
+        prefetch: int,
+        domain: str | None,
+        tenant: str,
+    ) -> list[Passage]:
+        """See Store."""
+        wanted = {"tenant": tenant} if domain is None else {"tenant": tenant, "domain": domain}
+        seen = edge.Filter(must=[edge.FieldCondition(k, match=edge.MatchValue(v)) for k, v in wanted.items()])
+        near = [edge.Query.Nearest(dense.tolist(), using=DENSE)]
+        if sparse.indices:
+            near.append(edge.Query.Nearest(_sparse(sparse), using=SPARSE))
+        request = edge.QueryRequest(
+            limit=limit,
+            query=edge.Fusion.Rrf(k=RRF_K),
+            prefetches=[edge.Prefetch(limit=prefetch, query=q, filter=seen) for q in near],
+            with_payload=True,
+        )
+        points = self._call("searched", lambda shard: shard.query(request))
+        return [to_passage(str(p.id), p.score, p.payload) for p in points]
+
+    def count(self) -> int:
+        """See Store."""
+        return self._call("read", lambda shard: shard.count(edge.CountRequest()))
+
+    def close(self) -> None:
+        """Flush, and let another process in."""
+        with self._calls:
+            shard, self._shard = self._shard, None
+            if shard is None:
+                return
+            try:
+                shard.flush()
+                shard.close()
+            except Exception as exc:
+                raise StoreError(f"the store in {self._path} can't be closed: {_line(exc)}") from exc
+            finally:
+                self._unlock()
+
+    def _call(self, done: str, work: Callable[[edge.EdgeShard], T]) -> T:
+        with self._calls:
+            if self._shard is None:
+                raise StoreError(f"the store in {self._path} is closed: open it again")
+            try:
+                return work(self._shard)
+            except StoreError:
+                raise
+            except Exception as exc:
+                raise StoreError(f"the store in {self._path} can't be {done}: {_line(exc)}") from exc
+
+    def _need_space(self, needed: int) -> None:
+        try:
+            free = shutil.disk_usage(self._path).free
+        except OSError as exc:
+            raise StoreError(f"the folder {self._path} can't be read: {_line(exc)}") from exc
+        if free < needed:
+            raise StoreError(
+                f"no space left for the store in {self._path}: {free // MIB} MiB are free and {-(-needed // MIB)} MiB "
+                "are needed; make room, or set retrieval.store.path to a folder on another disk"
+            )
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _lock_folder(path: Path) -> int:
+    """Make the folder if need be and take its lock; returns the descriptor that holds it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING))
+        if strange and not (path / CURRENT).is_dir():
+            raise StoreError(
+                f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of its own"
+            )
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise StoreError(
+            f"the store's folder {path} can't be used: {exc.strerror or exc}; set retrieval.store.path to a folder "
+            "that you may write to"
+        ) from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+    except BlockingIOError as exc:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "not known"
+        os.close(lock)
+        raise StoreInUse(
+            f"the store in {path} is in use by the process {holder}: stop it, ask it instead of opening the store "
+            "twice, or use a Qdrant server (retrieval.store.kind: server)"
+        ) from exc
+    except OSError as exc:
+        os.close(lock)
+        raise StoreError(f"the store's folder {path} can't be locked: {exc.strerror or exc}") from exc
+    return lock
+
+
+def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> edge.Point:
+    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)}
+    return edge.Point(id=chunk.id, vector=vector, payload=to_payload(chunk))
+
+
+def _sparse(vector: SparseVector) -> edge.SparseVector:
+    return edge.SparseVector(indices=list(vector.indices), values=list(vector.values))
+
+
+def _line(exc: BaseException) -> str:
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

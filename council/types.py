@@ -1,0 +1,112 @@
+"""What goes in and what comes out: Question, Passage, Opinion, Verdict. Their JSON is what users see."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["answered", "abstained", "failed"]
+Origin = Literal["human", "generated", "unknown"]
+
+NOT_KNOWN = "not known"
+"""The answer of an opinion, and of its group, that the passages do not tell."""
+
+
+class Frozen(BaseModel):
+    """A value: it can't be changed, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Question(Frozen):
+    """A question, and which documents may be used for it."""
+
+    text: str
+    domain: str | None = None
+    """Only passages of this domain are retrieved; None: of all domains."""
+    tenant: str = "default"
+    """Only passages of this tenant are retrieved."""
+
+
+class Provenance(Frozen):
+    """Where a passage comes from. `generated` text was written by a model; it never passes for a person's."""
+
+    origin: Origin = "unknown"
+    source: str = ""
+    """Where a reader can check: a file, a book, an address."""
+    document: str = ""
+    """The content hash of the whole document that the passage was cut from."""
+    details: dict[str, Any] = Field(default_factory=dict)
+    """What else the document's record said of itself (author, licence, date)."""
+
+
+class Passage(Frozen):
+    """A piece of a document. `id` is a hash of its content; `score` is the retrieval's, larger is better."""
+
+    id: str
+    title: str
+    text: str
+    domain: str | None = None
+    score: float = 0.0
+    provenance: Provenance = Provenance()
+
+
+class Opinion(Frozen):
+    """What one specialist said, or the error that it failed with; an opinion with an error is never a vote."""
+
+    specialist: str
+    answer: str | None = None
+    """The short answer read from `text`; 'not known' where it says that the passages do not tell."""
+    text: str = ""
+    weight: float
+    """The routing weight it votes with."""
+    latency_s: float = 0.0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    passages_dropped: int = 0
+    """How many retrieved passages did not fit into its token budget."""
+    error: str | None = None
+
+
+class Group(Frozen):
+    """Members whose answers mean the same. `support` is their share of the weight of all votes cast."""
+
+    answer: str
+    support: float
+    members: tuple[str, ...]
+
+
+class Confidence(Frozen):
+    """A calibrated probability that the answer is right, and what it was calibrated on."""
+
+    value: float
+    calibrated_on: str
+
+
+class Source(Frozen):
+    """A passage that the members were shown."""
+
+    id: str
+    title: str
+    text: str
+    score: float
+    provenance: Provenance
+
+
+class Verdict(Frozen):
+    """What the council says: an answer with its sources, or an abstention with who thought what."""
+
+    status: Status
+    answer: str | None = None
+    reason: str
+    agreement: float | None = None
+    """The winning group's support, in [0, 1]; None when nobody voted. It is not a probability."""
+    confidence: Confidence | None = None
+    groups: tuple[Group, ...] = ()
+    opinions: tuple[Opinion, ...] = ()
+    sources: tuple[Source, ...] = ()
+    calls: int = 0
+    """How many generations were asked of members."""
+    timings_s: dict[str, float] = Field(default_factory=dict)
+    """Seconds spent: retrieve, route, generate, vote, total."""

@@ -1,0 +1,217 @@
+"""Hosts: Ray Serve replicas around engines, and the pool that starts, asks and stops them.
+
+Restarts, health checks, replicas, autoscaling, fractional GPUs and back-pressure are Serve's; nothing of the kind is
+written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from specialists.config import EngineConfig, SpecialistConfig
+from specialists.engines import build_engine
+from specialists.protocol import (
+    EngineError,
+    Generation,
+    GenerationRequest,
+    Health,
+    HostError,
+    Score,
+    ScoreRequest,
+    WeightsMissing,
+)
+from specialists.tokens import is_local, locate
+
+T = TypeVar("T")
+NO_PROXY = "Disabled"
+
+
+class Host:
+    """One replica: an engine, and the calls that reach it."""
+
+    def __init__(self, engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> None:
+        self._engine = build_engine(engine, specialists)
+
+    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        return await self._engine.generate(requests)
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        return await self._engine.score(requests)
+
+    async def health(self) -> Health:
+        """The engine's health, with this replica's process id."""
+        health = await self._engine.health()
+        return replace(health, facts={**health.facts, "pid": float(os.getpid())})
+
+    async def check_health(self) -> None:
+        """Called by Serve every health-check period; an exception makes it replace this replica."""
+        health = await self._engine.health()
+        if not health.ok:
+            raise HostError(health.detail)
+
+    async def __del__(self) -> None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None:
+            await engine.close()
+
+
+def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
+    """Raise WeightsMissing, naming the member and the path, for local weights that are not there: before anything starts."""
+    for engine in engines:
+        if engine.kind != "scripted":
+            if engine.model is None:
+                raise WeightsMissing(f"engine {engine.name!r}: no model is configured; set engines.{engine.name}.model")
+            locate(f"engine {engine.name!r}", engine.model)
+    for specialist in specialists:
+        if specialist.adapter is not None:
+            folder = locate(f"specialist {specialist.name!r}", specialist.adapter)
+            weights = Path(folder) / "adapter_model.safetensors"
+            if is_local(specialist.adapter) and not weights.is_file():
+                raise WeightsMissing(f"specialist {specialist.name!r}: weights not found at {weights}; correct the path in the config, or put them there")
+
+
+def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
+    resources = engine.resources
+    scaling: dict[str, Any] = {"num_replicas": resources.replicas}
+    if resources.autoscale_to is not None:
+        scaling = {"autoscaling_config": {"min_replicas": resources.replicas, "max_replicas": resources.autoscale_to}}
+    deployment = serve.deployment(
+        Host, name=f"host-{engine.name}", max_ongoing_requests=engine.max_ongoing_requests,
+        max_queued_requests=engine.max_queued_requests, ray_actor_options={"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus},
+        health_check_period_s=engine.health_check_period_s, health_check_timeout_s=max(30.0, engine.health_check_period_s),
+        graceful_shutdown_timeout_s=5.0, graceful_shutdown_wait_loop_s=0.5, max_constructor_retry_count=1,
+        logging_config={"log_level": "ERROR", "enable_access_log": False}, **scaling,
+    )  # fmt: skip
+    return deployment.bind(engine, tuple(specialists))
+
+
+class HostPool:
+    """The hosts of one council. It starts Ray and Serve, or joins those that run, and leaves nothing of its own behind."""
+
+    def __init__(self, name: str, engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
+        self._engines = {e.name: e for e in engines}
+        self._members = {e.name: tuple(s for s in specialists if s.engine == e.name) for e in engines}
+        self._prefix = f"{name}-{uuid.uuid4().hex[:6]}"
+        self._handles: dict[str, DeploymentHandle[Any]] = {}
+        self._own_ray = False
+        self._own_serve = False
+
+    def start(self, ray_address: str | None = None) -> None:
+        """Bring every host up; returns when all are healthy. Raises EngineError, and stops what had started."""
+        used = [e for e in self._engines.values() if self._members[e.name]]
+        check_weights(used, [s for e in used for s in self._members[e.name]])
+        try:
+            self._start_ray(ray_address, used)
+            self._check_resources(used)
+            targets = [
+                serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in used
+            ]
+            handles = serve.run_many(targets, wait_for_applications_running=True)
+            self._handles = {e.name: h for e, h in zip(used, handles, strict=True)}
+        except EngineError:
+            self.stop()
+            raise
+        except (RayError, RuntimeError, ConnectionError, TimeoutError) as exc:
+            reason = self._why_not_running() or str(exc).strip().splitlines()[-1]
+            self.stop()
+            raise HostError(f"the hosts could not be started: {reason}") from exc
+
+    def _start_ray(self, address: str | None, used: Sequence[EngineConfig]) -> None:
+        for name in ("ray", "ray.serve"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if not ray.is_initialized():
+            quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+            address = address or os.environ.get("RAY_ADDRESS")
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                wanted = sum(e.resources.num_cpus * e.resources.replicas for e in used)
+                ray.init(num_cpus=max(os.cpu_count() or 1, math.ceil(wanted)), include_dashboard=False, **quiet)
+            self._own_ray = True
+        try:
+            running = bool(serve.status().proxies or serve.status().applications)
+        except RayServeException:
+            running = False
+        self._own_serve = not running
+        serve.start(proxy_location=NO_PROXY, logging_config={"log_level": "ERROR", "enable_access_log": False})
+
+    def _check_resources(self, used: Sequence[EngineConfig]) -> None:
+        there = ray.cluster_resources()
+        for kind in ("GPU", "CPU"):
+            wanted = sum((e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used)
+            if wanted > there.get(kind, 0.0) + 1e-9:
+                raise HostError(f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes")
+
+    def _why_not_running(self) -> str | None:
+        """The last line of what the first failed host raised in its constructor, which names the member."""
+        try:
+            applications = serve.status().applications
+        except (RayError, RayServeException):
+            return None
+        for name, application in applications.items():
+            if name.startswith(self._prefix):
+                messages = [application.message, *(d.message for d in application.deployments.values())]
+                lines = [line.strip() for m in messages for line in m.splitlines() if "specialists.protocol" in line]
+                if lines:
+                    return lines[-1].partition(": ")[2]
+        return None
+
+    def engine_of(self, specialist: str) -> str:
+        """The engine that hosts a specialist."""
+        return next(e for e, members in self._members.items() if any(m.name == specialist for m in members))
+
+    async def generate(self, engine: str, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Generations of one host, in the order of the requests. Raises EngineError; cancelling it cancels them there."""
+        return await self._call(engine, lambda host: host.generate.remote(list(requests)))
+
+    async def score(self, engine: str, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Scores of one host, in the order of the requests. Raises EngineError."""
+        return await self._call(engine, lambda host: host.score.remote(list(requests)))
+
+    async def health(self, engine: str) -> Health:
+        """How a host's engine is; not ok, with the reason, if it can't be asked."""
+        try:
+            return await asyncio.wait_for(self._call(engine, lambda host: host.health.remote()), 10.0)
+        except (EngineError, TimeoutError) as exc:
+            return Health(False, str(exc) or "no answer within 10 s")
+
+    async def _call(self, engine: str, call: Callable[[DeploymentHandle[Any]], Awaitable[T]]) -> T:
+        """The one place where Ray's errors become ours."""
+        try:
+            return await call(self._handles[engine])
+        except BackPressureError as exc:
+            raise HostError(f"host {engine!r} is overloaded: its queue is full") from exc
+        except RayTaskError as exc:
+            cause = exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
+            raise cause from exc
+        except (RayError, RayServeException) as exc:
+            raise HostError(f"host {engine!r} died or can't be reached: {type(exc).__name__}") from exc
+
+    def stop(self) -> None:
+        """Delete this council's hosts; stop Serve and Ray if this pool started them."""
+        if not ray.is_initialized():
+            return
+        try:
+            for name in list(self._handles):
+                serve.delete(f"{self._prefix}-{name}", _blocking=not self._own_serve)
+            if self._own_serve:
+                serve.shutdown()
+        except (RayError, RayServeException):
+            logging.getLogger(__name__).debug("Serve had stopped already", exc_info=True)
+        self._handles = {}
+        if self._own_ray:
+            ray.shutdown()

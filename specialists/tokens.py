@@ -1,0 +1,80 @@
+"""Chat messages as a model's own tokens: what engines feed to weights, and what token budgets are counted with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specialists.config import EngineConfig, resolve_weights
+from specialists.prompt_format import Message
+from specialists.protocol import WeightsInvalid, WeightsMissing
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TokenCount = Callable[[Sequence[Message]], int]
+
+
+def is_local(name: str) -> bool:
+    """Whether a model's name is a path on this machine rather than a name on a hub."""
+    return name.startswith(("pocket:", "/", "./", "../", "~")) or Path(name).exists()
+
+
+def locate(owner: str, name: str) -> str:
+    """`name` as a path or a hub name. Raises WeightsMissing, naming the owner and the path, if a path isn't there."""
+    found = resolve_weights(name)
+    if is_local(name):
+        path = Path(found).expanduser()
+        if not path.is_dir():
+            raise WeightsMissing(f"{owner}: weights not found at {path}; correct the path in the config, or put them there")
+        return str(path)
+    return found
+
+
+@cache
+def load_tokenizer(owner: str, name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, with a chat template. Raises WeightsMissing or WeightsInvalid."""
+    from transformers import AutoTokenizer
+
+    path = locate(owner, name)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
+    except (OSError, ValueError) as exc:
+        raise WeightsMissing(f"{owner}: no tokenizer at {path}: {_first_line(exc)}") from exc
+    if tokenizer.chat_template is None:
+        raise WeightsInvalid(f"{owner}: the tokenizer at {path} has no chat template; use a model tuned for chat")
+    return tokenizer
+
+
+def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """Token ids of a prompt that ends where the assistant's answer begins.
+
+    Text of documents must not end a turn or open one: what reads as one of the tokenizer's special tokens is broken
+    up by a space before the template is applied.
+    """
+    special = [t for t in tokenizer.all_special_tokens if len(t) > 1]
+    turns: list[dict[str, Any]] = [{"role": m["role"], "content": _defuse(m["content"], special)} for m in messages]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids: list[int] = tokenizer(str(text), add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _defuse(text: str, special: Sequence[str]) -> str:
+    for token in special:
+        while token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+def token_counter(config: EngineConfig) -> TokenCount:
+    """How long a prompt is to an engine: exactly, by its model's tokenizer; in words for the scripted engine."""
+    if config.kind == "scripted" or config.model is None:
+        return lambda messages: sum(len(m["content"].split()) for m in messages)
+    tokenizer = load_tokenizer(f"engine {config.name!r}", config.model, config.trust_remote_code)
+    return lambda messages: len(encode_chat(tokenizer, messages))
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0]
