@@ -1,0 +1,21 @@
+"""From what members said to what the council says: pure functions, no input or output, no model."""
+
+from council.aggregator.extraction import extract_answer
+from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
+from council.aggregator.normalise import normalise
+from council.aggregator.quantities import Quantity, parse_date, parse_quantity
+from council.aggregator.voting import Decision, decide
+
+__all__ = [
+    "Decision",
+    "Quantity",
+    "Similarity",
+    "Vote",
+    "VoteGroup",
+    "decide",
+    "extract_answer",
+    "group_answers",
+    "normalise",
+    "parse_date",
+    "parse_quantity",
+]

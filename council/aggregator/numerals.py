@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from typing import Final
 
 _ONES: Final = (
@@ -28,12 +27,23 @@ _PARTS: Final = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
 _ROMAN: Final = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 
 _DIGITS: Final = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?: \d{3})+(?! ?\d)|\d+)"
-_WRITTEN: Final = re.compile(
-    rf"(?P<sign>[-+]|minus |negative )? ?(?:(?P<whole>\d+) )?(?P<over>\d+) ?/ ?(?P<under>\d+)(?![\d/.,])"
-    rf"|(?P<minus>[-+]|minus |negative )? ?(?P<number>{_DIGITS}(?:[.,]\d+)?|\.\d+)"
+_SIGN: Final = r"(?:(?P<{}>-|minus |negative )|\+)? ?"
+_FRACTION: Final = re.compile(
+    _SIGN.format("minus") + r"(?:(?P<whole>\d{1,15}) )?(?P<over>\d{1,15}) ?/ ?(?P<under>\d{1,15})(?![\d/.,])", re.IGNORECASE
+)
+_DECIMAL: Final = re.compile(
+    _SIGN.format("minus") + rf"(?P<number>{_DIGITS}(?:[.,]\d+)?|\.\d+)(?![.,]?\d)"
     r"(?:e(?P<e>[-+]?\d{1,4})(?!\w)| ?(?:x|\*|·) ?10(?:\^|\*\*)\{?(?P<power>[-+]?\d{1,4})\}?)?",
     re.IGNORECASE,
 )
+_BELOW_100: Final = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES[1:10])}))?|{'|'.join(reversed(_ONES))})"
+_BELOW_1000: Final = rf"(?:(?:{_BELOW_100}|a) hundred(?:(?: and)? {_BELOW_100})?|{_BELOW_100})"
+_SCALED: Final = rf"(?:{_BELOW_1000}|a) (?:{'|'.join(list(SCALES)[1:])})\b"
+_WORDS: Final = re.compile(
+    _SIGN.format("minus") + rf"(?P<number>{_SCALED}(?:,?(?: and)? {_SCALED})*(?:,?(?: and)? {_BELOW_1000})?|{_BELOW_1000})\b",
+    re.IGNORECASE,
+)
+_PART: Final = re.compile(rf"(?:(?P<over>an?|{'|'.join(_ONES[1:10])})[- ])?(?P<under>{'|'.join(_PARTS)})\b", re.IGNORECASE)
 
 
 def read_number(text: str) -> tuple[float, str] | None:
@@ -43,84 +53,66 @@ def read_number(text: str) -> tuple[float, str] | None:
     A number too large for a float is none.
     """
     text = text.strip()
-    m = _WRITTEN.match(text)
-    found = _from_digits(m, text) if m else _from_words(text)
-    if found is None:
-        return None
-    value, rest = found
-    scale = re.match(r" ?(hundred|thousand|million|billion|trillion)s?\b", rest, re.IGNORECASE) if m else None
-    if scale:
-        value, rest = value * SCALES[scale[1].casefold()], rest[scale.end() :]
-    return (value, rest) if math.isfinite(value) else None
-
-
-def _from_digits(m: re.Match[str], text: str) -> tuple[float, str] | None:
-    rest = text[m.end() :]
-    if m["over"]:
-        if int(m["under"][:400]) == 0 or len(m[0]) > 60:
+    end = None
+    if m := _FRACTION.match(text):
+        if int(m["under"]) == 0:
             return None
         value = float(m["whole"] or 0) + int(m["over"]) / int(m["under"])
-        return (-value if (m["sign"] or "").strip() in ("-", "minus", "negative") else value), rest
-    if re.match(r"[.,]?\d|[.,]\d", rest):
+    elif m := _DECIMAL.match(text):
+        value = _decimal(m["number"], m["e"] or m["power"] or "0")
+        if scale := re.match(r" ?(hundred|thousand|million|billion|trillion)s?\b", text[m.end() :], re.IGNORECASE):
+            value, end = value * SCALES[scale[1].lower()], m.end() + scale.end()
+    elif (m := _PART.match(text)) and (m["over"] or m["under"].lower() == "half"):
+        over = (m["over"] or "one").lower()
+        return (1 if over in ("a", "an") else _SMALL[over]) / _PARTS[m["under"].lower()], text[m.end() :]
+    elif m := _WORDS.match(text):
+        value = _spelt(m["number"].lower())
+    else:
         return None
-    written = m["number"].replace(" ", "")
+    return (-value if m["minus"] else value, text[end or m.end() :]) if math.isfinite(value) else None
+
+
+def _decimal(written: str, exponent: str) -> float:
     grouped = re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", written)
-    value = float(written.replace(",", "" if grouped else "."))
-    power = int(m["e"] or m["power"] or 0)
-    value = float(f"{value!r}e{power}") if "e" not in repr(value) else value * 10.0**power
-    return (-value if (m["minus"] or "").lower().strip() in ("-", "minus", "negative") else value), rest
+    return float(f"{written.replace(' ', '').replace(',', '' if grouped else '.')}e{exponent}")
 
 
-def _from_words(text: str) -> tuple[float, str] | None:
-    """A number in words: "one hundred and five", "minus three", "two thirds", "half", "a million"."""
-    tokens = list(re.finditer(r"[a-z]+", text.casefold()))
-    words = [t[0] for t in tokens]
-    start = 1 if words[:1] in (["minus"], ["negative"]) else 0
+def _spelt(words: str) -> float:
+    """The value of a number in words that `_WORDS` accepted."""
     total = group = 0.0
-    taken = count = start
-    for i, word in enumerate(words[start:], start):
-        if i > start and text[tokens[i - 1].end() : tokens[i].start()] not in (" ", "-"):
-            break
-        if word in _SMALL:
-            group, taken = group + _SMALL[word], i + 1
-        elif word in SCALES and (taken > start or words[i - 1 : i] in (["a"], ["one"]) or i == start):
-            scaled = (group or 1.0) * SCALES[word]
-            total, group = (total, scaled) if word == "hundred" else (total + scaled, 0.0)
-            taken = i + 1
-        elif word in _PARTS and (taken > start or word == "half" or words[i - 1 : i] == ["a"]):
-            total, group, taken = (total + group if taken > start else 1.0) / _PARTS[word], 0.0, i + 1
-            break
-        elif not (word == "a" and i == start) and not (word == "and" and taken > start):
-            break
-        count += 1
-    if taken == start:
-        return None
-    value = total + group
-    return (-value if start else value), text[tokens[taken - 1].end() :]
+    for word in re.findall(r"[a-z]+", words):
+        if word == "hundred":
+            group = (group or 1.0) * 100
+        elif word in SCALES:
+            total, group = total + (group or 1.0) * SCALES[word], 0.0
+        else:
+            group += _SMALL.get(word, 0)
+    return total + group
 
 
-def numeral(token: str) -> str:
-    """A token of normalised text with its number in digits, ordinals and Roman numerals included; others as they are.
+def with_digits(words: str) -> tuple[str, ...]:
+    """The words of a normalised text, its numbers in digits: "second", "2nd", "ii" and "two" all give "2".
 
-    "second", "2nd", "ii" and "two" all give "2". Single letters (i, v, x) are read as Roman too: see `numbers_in`.
+    A single Roman letter is read only where a name's number stands: at the end, or before "of" ("henry v of england").
     """
-    if token in _ORDINALS:
-        return str(_ORDINALS[token])
-    if token in _SMALL:
-        return str(_SMALL[token])
-    if m := re.fullmatch(r"(\d+)(?:st|nd|rd|th)", token):
-        return m[1]
-    if token and _ROMAN.fullmatch(token):
+    tokens = words.split()
+    follows = [*tokens[1:], "of"]
+    return tuple(
+        t if t in "ivx" and (n == 0 or follows[n] != "of") else _in_digits(t) for n, t in enumerate(tokens)
+    )
+
+
+def numbers_in(words: str) -> frozenset[str]:
+    """The numbers that a normalised text holds, in digits."""
+    return frozenset(t for t in with_digits(words) if any(c.isdigit() for c in t))
+
+
+def _in_digits(token: str) -> str:
+    if token in _ORDINALS or token in _SMALL:
+        return str(_ORDINALS.get(token, _SMALL.get(token)))
+    if ordinal := re.fullmatch(r"(\d+)(?:st|nd|rd|th)", token):
+        return ordinal[1]
+    if _ROMAN.fullmatch(token):
         values = [{"i": 1, "v": 5, "x": 10}[c] for c in token]
         return str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values)))
     return token
-
-
-def numbers_in(tokens: Iterable[str]) -> frozenset[str]:
-    """What in a normalised text counts: the tokens that hold a digit once `numeral` has read them.
-
-    A lone "i" that begins the text is the pronoun, not a number.
-    """
-    listed = list(tokens)
-    read = (numeral(t) for i, t in enumerate(listed) if not (i == 0 and t == "i"))
-    return frozenset(t for t in read if any(c.isdigit() for c in t))

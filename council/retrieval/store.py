@@ -20,6 +20,9 @@ FILTERED: Final = ("tenant", "domain")
 """The payload's keys that queries filter on."""
 RRF_K: Final = 2
 """Reciprocal rank fusion scores 1 / (k + rank), ranks from 0; 2 is Qdrant's own default."""
+RRF_WEIGHTS: Final = (1.0, 0.99)
+"""Of the dense and the sparse query. Equal ones tie whenever two passages swap ranks, and Qdrant breaks ties anew at
+each call; a hair less for the sparse one makes results repeatable."""
 
 
 class Chunk(Frozen):

@@ -42,7 +42,7 @@ class Plan:
     """Of reading; induction comes before them and takes what it takes."""
     induction_pools: tuple[int, ...] = (512, 4096)
     """How many different tokens the strings are drawn from; the next pool, and then reading, once copying has formed."""
-    induction_loss: float = 0.9
+    induction_loss: float = 0.4
     decay_share: float = 0.3
     warmup: int = 100
     rate: float = 2e-3
@@ -88,8 +88,11 @@ def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, progress: flo
 
 
 def induction_batch(rng: Random, pool: int, count: int = 40, length: int = 96) -> Batch:
-    """Strings of 8 to 24 tokens out of `pool` different ones, written again and again; the repeats are to be learned."""
-    once = [[rng.randrange(5, pool) for _ in range(rng.randint(8, 24))] for _ in range(count)]
+    """Strings of 2 to 24 tokens out of `pool` different ones, written again and again; the repeats are to be learned.
+
+    Short ones come often: they teach to look a few tokens back, which is half of finding what followed last time.
+    """
+    once = [[rng.randrange(5, pool) for _ in range(int(2 ** rng.uniform(1.0, 4.6)))] for _ in range(count)]
     ids = torch.tensor([(row * length)[:length] for row in once])
     places = [r * length + i - 1 for r, row in enumerate(once) for i in range(len(row) + 1, length)]
     targets = ids.flatten()[torch.tensor(places) + 1]
@@ -209,7 +212,7 @@ class Trainer:
                 self.seconds += time.monotonic() - started
                 stage = "reading" if self.reading else "induction"
                 progress.update(task, completed=self.read, description=f"{stage} {self.step}: loss {self.average:.3f}")
-                if self.step % every == 0 or self.read == self.plan.steps:
+                if self.step % (every if self.reading else 50) == 0 or self.read == self.plan.steps:
                     self._note(self.evaluate(sets) if self.reading else {})
 
     def _note(self, scores: dict[str, float]) -> None:

@@ -1,0 +1,78 @@
+"""Opinions -> the decision that their weighed groups support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
+from council.aggregator.normalise import normalise
+from council.config import AggregatorConfig
+from council.types import NOT_KNOWN, Group, Opinion, Status
+
+_EQUAL: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the votes say. `agreement` is the heaviest group's support, None when nobody voted; `groups` as they rank."""
+
+    status: Status
+    answer: str | None
+    reason: str
+    agreement: float | None
+    groups: tuple[Group, ...]
+
+
+def decide(opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None) -> Decision:
+    """Weigh the opinions. Those without an answer or with an error don't vote, and change nothing but a quorum's reason.
+
+    No opinions at all are a failed decision, since a quorum is at least 1. The order of `opinions` doesn't matter.
+    """
+    votes = [Vote(o.specialist, o.answer, o.weight) for o in opinions if o.error is None and o.answer is not None]
+    ranked = group_answers(votes, similarity, config.similarity)
+    groups = tuple(Group(answer=g.answer, support=g.share, members=_members(g)) for g in ranked)
+    agreement = groups[0].support if groups else None
+    if len(votes) < config.quorum or agreement is None:
+        return Decision("failed", None, _no_quorum(opinions, len(votes), config.quorum), agreement, groups)
+    reason = _abstention(groups, agreement, config.min_agreement)
+    if reason:
+        return Decision("abstained", None, reason, agreement, groups)
+    agreed = f"{len(ranked[0].votes)} of {len(votes)} votes agree, with a support of {_figure(agreement)}"
+    return Decision("answered", groups[0].answer, f"{agreed} where {_figure(config.min_agreement)} is asked.", agreement, groups)
+
+
+def _members(group: VoteGroup) -> tuple[str, ...]:
+    return tuple(sorted({v.specialist for v in group.votes}))
+
+
+def _abstention(groups: Sequence[Group], agreement: float, min_agreement: float) -> str | None:
+    """Why the members' votes are no answer; None where they are one."""
+    if agreement < min_agreement - _EQUAL:
+        return (
+            f"The members do not agree enough: the largest group has a support of {_figure(agreement)}, "
+            f"and {_figure(min_agreement)} is asked."
+        )
+    tied = [g.answer for g in groups if agreement - g.support <= _EQUAL]
+    if len(tied) > 1:
+        return f"The vote is a tie at a support of {_figure(agreement)} between {_listed([repr(a) for a in tied])}."
+    return "The members say that the passages do not tell." if normalise(groups[0].answer) == NOT_KNOWN else None
+
+
+def _no_quorum(opinions: Sequence[Opinion], votes: int, quorum: int) -> str:
+    if not opinions:
+        return "No member was asked."
+    failed = sorted({f"{o.specialist} ({' '.join((o.error or 'no readable answer').split()).rstrip('.')})"
+                     for o in opinions if o.error is not None or o.answer is None})  # fmt: skip
+    found = f"{votes} of the {quorum} {'vote' if quorum == 1 else 'votes'} needed {'was' if votes == 1 else 'were'} cast"
+    return f"{found}; these failed: {', '.join(failed)}." if failed else f"{found}."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _figure(share: float) -> str:
+    """Two digits, or as many as it takes to tell 0.5996 from 0.6."""
+    return f"{share:.2f}" if abs(share - round(share, 2)) < _EQUAL else f"{share:.4f}"

@@ -1,0 +1,277 @@
+"""The command line: parse, call, print. Exit status: 0 answered, 3 abstained, 1 failed, 2 bad usage."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
+from council.rendering import render_rows, render_verdict
+from council.types import Verdict
+
+EXIT = {"answered": 0, "abstained": 3, "failed": 1}
+FAILED, USAGE = 1, 2
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="A council of small specialists that answers from your documents, with sources, or abstains.",
+)  # fmt: skip
+
+Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+
+
+def _overrides(settings: Sequence[str] | None) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {setting!r}: write it as KEY=VALUE")
+        try:
+            chosen[key] = yaml.safe_load(value)
+        except yaml.YAMLError as exc:
+            raise ConfigError(f"--set {key}: {value!r} is no YAML value") from exc
+    return chosen
+
+
+@contextmanager
+def _only_ours_on_stdout() -> Iterator[TextIO]:
+    """Our own stdout; what libraries and their child processes write to theirs goes to stderr meanwhile."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as ours:
+            yield ours
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _console(out: TextIO) -> Console:
+    return Console(file=out, highlight=False, markup=False)
+
+
+def _read_questions(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DatasetError(f"{path} can't be read: {exc}") from exc
+    questions = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as exc:
+            raise DatasetError(f"{path}, line {number}: no JSON: {exc}") from exc
+        if not isinstance(row, dict) or not isinstance(row.get("question"), str):
+            raise DatasetError(f"{path}, line {number}: no field 'question' with a text in it")
+        questions.append(row["question"])
+    if not questions:
+        raise DatasetError(f"{path} holds no question")
+    return questions
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="What to ask; without it, questions are read from a prompt.")] = None,
+    config: Config = "pocket",
+    as_json: AsJson = False,
+    no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
+    specialists: Annotated[str | None, typer.Option(help="Ask only these: names with commas between.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A JSONL file with a 'question' a line; a Verdict a line comes out.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Ask the council."""
+    from council.orchestrator import Council
+
+    if question is not None and file is not None:
+        raise QuestionError("give a question or --file, not both")
+    if question is not None and not question.strip():
+        raise QuestionError("the question is empty; ask something")
+    if question is None and file is None and as_json:
+        raise QuestionError("--json needs a question, or --file")
+    questions = _read_questions(file) if file is not None else [question] if question is not None else None
+    names = [n.strip() for n in specialists.split(",") if n.strip()] if specialists else None
+    with _only_ours_on_stdout() as out:
+        council = Council.from_config(config, _overrides(settings))
+        council.check_names(names)
+        with Console(stderr=True).status("Starting the council"):
+            council.__enter__()
+        with council:
+            if questions is None:
+                _converse(council, names, not no_retrieval, out)
+                return
+            if file is not None:
+                _ask_file(council, questions, names, not no_retrieval, out)
+                return
+            verdict = council.ask(questions[0], retrieval=not no_retrieval, specialists=names)
+            _print(questions[0], verdict, as_json, out)
+    raise typer.Exit(EXIT[verdict.status])
+
+
+def _print(question: str, verdict: Verdict, as_json: bool, out: TextIO) -> None:
+    if as_json:
+        print(verdict.model_dump_json(), file=out)
+    else:
+        _console(out).print(render_verdict(question, verdict))
+
+
+def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
+    """Questions from stdin until it ends or a line is empty."""
+    interactive = sys.stdin.isatty()
+    while True:
+        if interactive:
+            print("Question (empty to end): ", end="", file=out, flush=True)
+        line = sys.stdin.readline()
+        if not line.strip():
+            return
+        try:
+            _print(line.strip(), council.ask(line, retrieval=retrieval, specialists=names), False, out)
+        except QuestionError as exc:
+            print(f"error: {exc}", file=sys.stderr)
+
+
+def _ask_file(council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
+    with _progress() as progress:
+        task = progress.add_task("asking", total=len(questions))
+        verdicts = council.ask_many(
+            questions, retrieval=retrieval, specialists=names, progress=lambda done: progress.update(task, completed=done)
+        )
+    for verdict in verdicts:
+        print(verdict.model_dump_json(), file=out)
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files (.md, .txt, .jsonl) and folders.")],
+    config: Config = "pocket",
+    tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "default",
+    domain: Annotated[str | None, typer.Option(help="The domain of documents that don't state theirs.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Add documents. Exit status 1 if any file had to be skipped."""
+    from council.orchestrator import Council
+
+    council = Council.from_config(config, _overrides(settings))
+    try:
+        with _only_ours_on_stdout() as out:
+            with _progress() as progress:
+                task = progress.add_task("indexing", total=None)
+                report = council.index(paths, tenant, domain, lambda done, total: progress.update(task, completed=done, total=total))
+            for path, reason in report.skipped:
+                print(f"skipped {path}: {reason}", file=sys.stderr)
+            print(f"{report.documents} documents, {report.chunks} passages, {report.new} of them new; {len(report.skipped)} skipped", file=out)
+    finally:
+        council.close()
+    raise typer.Exit(FAILED if report.skipped else 0)
+
+
+@app.command()
+def models(
+    config: Config = "pocket",
+    as_json: AsJson = False,
+    health: Annotated[bool, typer.Option(help="Start the hosts and ask each how it is.")] = True,
+    settings: Settings = None,
+) -> None:
+    """List the members: their engines, where their weights are, how they are."""
+    from council.orchestrator import Council
+
+    with _only_ours_on_stdout() as out:
+        council = Council.from_config(config, _overrides(settings))
+        try:
+            if health:
+                with Console(stderr=True).status("Starting the hosts"):
+                    council.start()
+            members = council.members(health)
+        finally:
+            council.close()
+        rows = [
+            (m.name, m.domain, m.engine, m.kind, m.weights, "not asked" if m.health is None else "ok" if m.health.ok else m.health.detail)
+            for m in members
+        ]
+        columns = ("name", "domain", "engine", "kind", "weights", "health")
+        if as_json:
+            print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows]), file=out)
+        else:
+            _console(out).print(render_rows(columns, rows))
+    raise typer.Exit(FAILED if any(m.health is not None and not m.health.ok for m in members) else 0)
+
+
+@app.command()
+def doctor(config: Config = "pocket", as_json: AsJson = False) -> None:
+    """Say what works on this machine, what does not, and what to do. Exit status 1 if anything needed is missing."""
+    from council.doctor import examine
+
+    with _only_ours_on_stdout() as out:
+        findings = examine(config)
+        if as_json:
+            print(json.dumps([f.__dict__ for f in findings]), file=out)
+        else:
+            marks = {True: "ok", False: "MISSING", None: "absent"}
+            rows = [(marks[f.ok], f.what, f.detail, "" if f.ok else f.remedy) for f in findings]
+            _console(out).print(render_rows(("", "what", "found", "what to do"), rows))
+    raise typer.Exit(FAILED if any(f.ok is False for f in findings) else 0)
+
+
+@app.command()
+def demo(config: Config = "pocket", settings: Settings = None) -> None:
+    """Ask the pocket council questions of its test split: some that its library answers, some that nothing does."""
+    from council.demo import demo_questions, shows_both
+    from council.orchestrator import Council
+
+    with _only_ours_on_stdout() as out:
+        with Console(stderr=True).status("Starting five specialists"):
+            council = Council.from_config(config, _overrides(settings))
+            council.__enter__()
+        with council:
+            verdicts = []
+            for question in demo_questions(council.config):
+                verdicts.append(council.ask(question))
+                _print(question, verdicts[-1], False, out)
+        counts = {s: sum(v.status == s for v in verdicts) for s in EXIT}
+        print(f"{len(verdicts)} questions: {', '.join(f'{n} {s}' for s, n in counts.items())}.", file=out)
+    raise typer.Exit(0 if shows_both(verdicts) else FAILED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. No traceback reaches its user, but for COUNCIL_TRACEBACK=1."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+    except (ConfigError, QuestionError, DatasetError) as exc:
+        _end(exc, USAGE)
+    except CouncilError as exc:
+        _end(exc, FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as exc:
+        if os.environ.get("COUNCIL_TRACEBACK"):
+            raise
+        _end(RuntimeError(f"{type(exc).__name__}: {exc} (set COUNCIL_TRACEBACK=1 to see where)"), FAILED)
+
+
+def _end(exc: BaseException, status: int) -> None:
+    print(f"error: {' '.join(str(exc).split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

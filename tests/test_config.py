@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from council.config import CouncilConfig, load_config, presets
+from council.errors import ConfigError
+from tests.conftest import scripted_config
+
+
+def test_every_preset_loads() -> None:
+    assert "pocket" in presets()
+    for name in presets():
+        assert load_config(name).specialists
+
+
+def test_an_unknown_key_is_named() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'aggregator.min_agrement'"):
+        load_config("pocket", {"aggregator.min_agrement": 0.5})
+
+
+def test_an_unknown_key_in_a_list_is_named(tmp_path: Path) -> None:
+    tree = scripted_config()
+    tree["specialists"][2]["tempreature"] = 1
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match=r"unknown key 'specialists\.2\.tempreature'"):
+        load_config(path)
+
+
+def test_overrides_reach_lists_by_name_and_number() -> None:
+    config = load_config("pocket", {"specialists.law.max_tokens": 7, "engines.0.max_batch": 3, "retrieval.top_k": 2})
+    assert next(s for s in config.specialists if s.name == "law").max_tokens == 7
+    assert (config.engines[0].max_batch, config.retrieval.top_k) == (3, 2)
+
+
+def test_an_override_of_a_missing_item_names_it() -> None:
+    with pytest.raises(ConfigError, match="no 'laws' in that list"):
+        load_config("pocket", {"specialists.laws.max_tokens": 7})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("- a\n- b\n", "holds no mapping"), ("a: [", "can't be read"), ("name: x\n", "engines: Field required")],
+)
+def test_a_bad_file_gives_one_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_lists_the_presets() -> None:
+    with pytest.raises(ConfigError, match="presets: .*pocket"):
+        load_config("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("specialists.1.name", "medicine", "'medicine' is given twice"),
+        ("specialists.1.engine", "elsewhere", "names the engine 'elsewhere'"),
+        ("aggregator.quorum", 6, "6 votes can't come from 5"),
+        ("retrieval.overlap_tokens", 90, "at most half"),
+        ("aggregator.min_agreement", 1.5, "less than or equal to 1"),
+        ("engines.0.resources", {"replicas": 3, "autoscale_to": 2}, "at least replicas"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config("pocket", {key: value})
+
+
+def test_a_config_survives_a_round_trip() -> None:
+    config = CouncilConfig.model_validate(scripted_config())
+    assert load_config(config) == config
