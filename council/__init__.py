@@ -1,9 +1,9 @@
 """A council of small specialists that answers from your documents, with sources, or abstains.
 
-    from council import Council
+from council import Council
 
-    with Council.from_config("pocket") as council:
-        verdict = council.ask("Who discovered the neutron?")
+with Council.from_config("pocket") as council:
+    verdict = council.ask("Who discovered the neutron?")
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ class RetrievalConfig(Strict):
     @model_validator(mode="after")
     def _overlap_fits(self) -> RetrievalConfig:
         if self.overlap_tokens * 2 > self.chunk_tokens:
-            raise ValueError(f"overlap_tokens ({self.overlap_tokens}) must be at most half of chunk_tokens ({self.chunk_tokens})")
+            raise ValueError(
+                f"overlap_tokens ({self.overlap_tokens}) must be at most half of chunk_tokens ({self.chunk_tokens})"
+            )
         return self
 
 
@@ -121,9 +123,13 @@ class CouncilConfig(Strict):
                 raise ValueError(f"{what}: the name {twice[0]!r} is given twice")
         for s in self.specialists:
             if s.engine not in engines:
-                raise ValueError(f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}")
+                raise ValueError(
+                    f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}"
+                )
         if self.aggregator.quorum > len(members):
-            raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
+            raise ValueError(
+                f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists"
+            )
         return self
 
 

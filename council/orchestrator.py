@@ -93,7 +93,9 @@ class Council:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def start(self) -> None:
@@ -159,13 +161,17 @@ class Council:
 
     # --- questions -----------------------------------------------------------------------------------------------
 
-    def ask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
+    def ask(
+        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None
+    ) -> Verdict:
         """The council's verdict. Raises QuestionError for a question that can't be asked; a member's fault never
         raises, it is an opinion with an error."""
         self.start()
         return self._loop.submit(self._ask(_as_question(question), retrieval, specialists)).result()
 
-    async def aask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
+    async def aask(
+        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None
+    ) -> Verdict:
         """`ask` without blocking the caller's event loop; cancelling it cancels what is in flight."""
         if self._hosts is None:
             await asyncio.get_running_loop().run_in_executor(None, self.start)
@@ -202,7 +208,7 @@ class Council:
 
     async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
         started = time.monotonic()
-        names = self._named(specialists)
+        names = self.check_names(specialists)
         (passages, retrieve_s), (weights, route_s) = await asyncio.gather(
             self._timed(self._retrieve, question, retrieval), self._timed(self._route, question.text, names)
         )
@@ -214,7 +220,13 @@ class Council:
         generate_s = time.monotonic() - before
         decision, vote_s = await self._timed(decide, opinions, self.config.aggregator, self._similarity)
         shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
-        spent = {"retrieve": retrieve_s, "route": route_s, "generate": generate_s, "vote": vote_s, "total": time.monotonic() - started}
+        spent = {
+            "retrieve": retrieve_s,
+            "route": route_s,
+            "generate": generate_s,
+            "vote": vote_s,
+            "total": time.monotonic() - started,
+        }
         return Verdict(
             status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval), agreement=decision.agreement,
             groups=decision.groups, opinions=tuple(opinions), sources=_sources(decision, shown),
@@ -238,7 +250,8 @@ class Council:
             chosen = {n: w for n, w in self._router.weights(text).items() if n in names}
         return {s.name: chosen[s.name] for s in self.config.specialists if s.name in chosen}
 
-    def _named(self, specialists: Sequence[str] | None) -> Sequence[str] | None:
+    def check_names(self, specialists: Sequence[str] | None) -> Sequence[str] | None:
+        """`specialists` as given, or None for all. Raises ConfigError for a name that no member has."""
         known = [s.name for s in self.config.specialists]
         for name in specialists or ():
             if name not in known:
@@ -250,7 +263,9 @@ class Council:
         engine = next(e for e in self.config.engines if e.name == specialist.engine)
         budget = engine.max_context - specialist.max_tokens
         try:
-            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], self.config.prompting, turn)
+            prompt = build_prompt(
+                text, passages, specialist.persona, budget, self._counters[name], self.config.prompting, turn
+            )
         except QuestionError as exc:
             return _Asked(specialist, weight, None, str(exc))
         return _Asked(specialist, weight, prompt)
@@ -300,7 +315,10 @@ class Council:
         engines = {e.name: e for e in self.config.engines}
         known: dict[str, Health] = {}
         if health and self._hosts is not None:
-            known = {name: self._loop.submit(self._hosts.health(name)).result() for name in {s.engine for s in self.config.specialists}}
+            known = {
+                name: self._loop.submit(self._hosts.health(name)).result()
+                for name in {s.engine for s in self.config.specialists}
+            }
         listed = []
         for s in self.config.specialists:
             weights = resolve_weights(s.adapter or engines[s.engine].model or "none")
@@ -325,7 +343,14 @@ def _opinion(asked: _Asked, generation: Generation | None, error: str | None, se
     prompt_tokens = asked.prompt.tokens if asked.prompt is not None else 0
     if asked.prompt is None or generation is None or generation.error is not None or not generation.samples:
         fault = asked.error or error or (generation.error if generation else None) or "the host returned no answer"
-        return Opinion(specialist=name, weight=weight, latency_s=seconds, prompt_tokens=prompt_tokens, passages_dropped=dropped, error=fault)
+        return Opinion(
+            specialist=name,
+            weight=weight,
+            latency_s=seconds,
+            prompt_tokens=prompt_tokens,
+            passages_dropped=dropped,
+            error=fault,
+        )
     sample = generation.samples[0]
     answer = extract_answer(sample.text)
     return Opinion(
@@ -338,7 +363,9 @@ def _sources(decision: Decision, shown: Sequence[Passage]) -> tuple[Source, ...]
     """The passages in which the answer stands; all that were shown if it stands in none, or if there is no answer."""
     answer = normalise(decision.answer or "")
     holding = [p for p in shown if answer and f" {answer} " in f" {normalise(f'{p.title} {p.text}')} "]
-    return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
+    return tuple(
+        Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown
+    )
 
 
 __all__ = ["Council", "CouncilError", "Member", "default_store"]

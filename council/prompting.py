@@ -31,7 +31,13 @@ def rotate(passages: Sequence[Passage], turn: int) -> list[Passage]:
 
 
 def build_prompt(
-    question: str, passages: Sequence[Passage], persona: str, budget: int, count: TokenCount, config: PromptingConfig, turn: int = 0
+    question: str,
+    passages: Sequence[Passage],
+    persona: str,
+    budget: int,
+    count: TokenCount,
+    config: PromptingConfig,
+    turn: int = 0,
 ) -> Prompt:
     """The longest prompt of at most `budget` tokens: the best passages that fit, whole, in this member's order.
 
@@ -44,4 +50,6 @@ def build_prompt(
         tokens = count(messages)
         if tokens <= budget:
             return Prompt(messages, tokens, len(passages) - kept)
-    raise QuestionError(f"the question is too long: {tokens} tokens with nothing else, and the member reads {budget}; shorten it")
+    raise QuestionError(
+        f"the question is too long: {tokens} tokens with nothing else, and the member reads {budget}; shorten it"
+    )

@@ -26,10 +26,20 @@ def _groups(verdict: Verdict) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1))
     for group in verdict.groups:
         style = "dim" if group.answer == NOT_KNOWN else ""
-        table.add_row(_bar(group.support), f"{group.support:4.0%}", Text(group.answer, style=style), Text(", ".join(group.members), style="dim"))
+        table.add_row(
+            _bar(group.support),
+            f"{group.support:4.0%}",
+            Text(group.answer, style=style),
+            Text(", ".join(group.members), style="dim"),
+        )
     for opinion in verdict.opinions:
         if opinion.error is not None:
-            table.add_row(Text("no vote", style="red"), "", Text(opinion.error, style="red"), Text(opinion.specialist, style="dim"))
+            table.add_row(
+                Text("no vote", style="red"),
+                "",
+                Text(opinion.error, style="red"),
+                Text(opinion.specialist, style="dim"),
+            )
     return table
 
 
@@ -44,15 +54,28 @@ def _sources(verdict: Verdict) -> Iterable[RenderableType]:
 
 def render_verdict(question: str, verdict: Verdict) -> RenderableType:
     """The answer or the abstention, the groups, dissent, and the sources."""
-    answer = Text(verdict.answer if verdict.status == "answered" and verdict.answer else verdict.status, style=STYLES[verdict.status])
+    answer = Text(
+        verdict.answer if verdict.status == "answered" and verdict.answer else verdict.status,
+        style=STYLES[verdict.status],
+    )
     said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), Text("")]
     if verdict.groups or any(o.error for o in verdict.opinions):
         said += [_groups(verdict), Text("")]
     if verdict.sources:
-        said += [Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"), *_sources(verdict)]
+        said += [
+            Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"),
+            *_sources(verdict),
+        ]
     took = verdict.timings_s.get("total")
     foot = f"{verdict.calls} calls · {took:.2f} s" if took is not None else None
-    return Panel(Lines(*said), title=Text(question), title_align="left", subtitle=foot, subtitle_align="right", border_style="dim")
+    return Panel(
+        Lines(*said),
+        title=Text(question),
+        title_align="left",
+        subtitle=foot,
+        subtitle_align="right",
+        border_style="dim",
+    )
 
 
 def render_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -81,7 +81,9 @@ def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[Special
             folder = locate(f"specialist {specialist.name!r}", specialist.adapter)
             weights = Path(folder) / "adapter_model.safetensors"
             if is_local(specialist.adapter) and not weights.is_file():
-                raise WeightsMissing(f"specialist {specialist.name!r}: weights not found at {weights}; correct the path in the config, or put them there")
+                raise WeightsMissing(
+                    f"specialist {specialist.name!r}: weights not found at {weights}; correct the path in the config, or put them there"
+                )
 
 
 def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
@@ -118,7 +120,10 @@ class HostPool:
             self._start_ray(ray_address, used)
             self._check_resources(used)
             targets = [
-                serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in used
+                serve.RunTarget(
+                    _deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None
+                )
+                for e in used
             ]
             handles = serve.run_many(targets, wait_for_applications_running=True)
             self._handles = {e.name: h for e, h in zip(used, handles, strict=True)}
@@ -152,9 +157,13 @@ class HostPool:
     def _check_resources(self, used: Sequence[EngineConfig]) -> None:
         there = ray.cluster_resources()
         for kind in ("GPU", "CPU"):
-            wanted = sum((e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used)
+            wanted = sum(
+                (e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used
+            )
             if wanted > there.get(kind, 0.0) + 1e-9:
-                raise HostError(f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes")
+                raise HostError(
+                    f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes"
+                )
 
     def _why_not_running(self) -> str | None:
         """The last line of what the first failed host raised in its constructor, which names the member."""
@@ -196,7 +205,9 @@ class HostPool:
         except BackPressureError as exc:
             raise HostError(f"host {engine!r} is overloaded: its queue is full") from exc
         except RayTaskError as exc:
-            cause = exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
+            cause = (
+                exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
+            )
             raise cause from exc
         except (RayError, RayServeException) as exc:
             raise HostError(f"host {engine!r} died or can't be reached: {type(exc).__name__}") from exc

@@ -1,11 +1,11 @@
 """The Engine protocol: what runs weights, seen from outside. Imports no torch.
 
-    EngineError
-    ├── WeightsMissing     a model or an adapter is not where the config says
-    ├── WeightsInvalid     weights are there but can't be used (not safetensors, wrong shape)
-    ├── OptionError        an engine option that doesn't exist or has a wrong value
-    ├── RequestError       a request that this engine can't serve: unknown specialist, prompt too long
-    └── HostError          a host that can't be reached, has died, or is overloaded
+EngineError
+├── WeightsMissing     a model or an adapter is not where the config says
+├── WeightsInvalid     weights are there but can't be used (not safetensors, wrong shape)
+├── OptionError        an engine option that doesn't exist or has a wrong value
+├── RequestError       a request that this engine can't serve: unknown specialist, prompt too long
+└── HostError          a host that can't be reached, has died, or is overloaded
 """
 
 from __future__ import annotations

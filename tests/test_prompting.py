@@ -11,7 +11,9 @@ from council.types import Passage
 from specialists.prompt_format import Message
 
 WORDS = st.lists(st.sampled_from(["ore", "lake", "seven", "of"]), min_size=1, max_size=30).map(" ".join)
-PASSAGES = st.lists(WORDS, max_size=8).map(lambda texts: [Passage(id=str(i), title=f"T{i}", text=t) for i, t in enumerate(texts)])
+PASSAGES = st.lists(WORDS, max_size=8).map(
+    lambda texts: [Passage(id=str(i), title=f"T{i}", text=t) for i, t in enumerate(texts)]
+)
 
 
 def count_words(messages: list[Message]) -> int:
@@ -34,7 +36,9 @@ def test_the_budget_holds_and_the_best_passages_stay(passages: list[Passage], bu
     assert all(f"] {p.title}\n" in text for p in kept)
     assert not any(f"] {p.title}\n" in text for p in passages[len(kept) :])
     if prompt.dropped:
-        one_more = build_prompt("what is it", passages[: len(kept) + 1], "You read.", 10_000, count_words, PromptingConfig(), turn)
+        one_more = build_prompt(
+            "what is it", passages[: len(kept) + 1], "You read.", 10_000, count_words, PromptingConfig(), turn
+        )
         assert one_more.tokens > budget
 
 

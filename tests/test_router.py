@@ -23,7 +23,9 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
 SPECIALISTS = [
     SpecialistConfig(name="medicine", engine="e", domain="m", description="the heart"),
-    SpecialistConfig(name="law", engine="e", domain="l", description="rights", examples=("Which court?", "Whose money?")),
+    SpecialistConfig(
+        name="law", engine="e", domain="l", description="rights", examples=("Which court?", "Whose money?")
+    ),
     SpecialistConfig(name="finance", engine="e", domain="f", description="money"),
 ]
 

@@ -28,30 +28,38 @@ _OPPOSITES: Final = {
 }  # fmt: skip
 _NEGATING: Final = ("un", "in", "im", "il", "ir", "non", "dis")
 
-_HONORIFICS: Final = frozenset("sir dame lord dr mr ms miss prof professor president king queen saint pope".split())
-_PARTICLES: Final = frozenset("van von de da di del della der den la le du al bin ibn".split())
-_NOT_GIVEN_NAMES: Final = frozenset(
-    "lady mrs new old north south east west northern southern eastern western central upper lower great greater little big united "
-    "equatorial british american french dutch german spanish san santa santo sao st saint los las el port fort mount mt "
-    "lake river cape gulf bay isle sea rio tel addis papua costa puerto sierra burkina cabo sri hong kuala buenos red black "
-    "white yellow green blue dead world civil cold first second third middle high low royal federal supreme national general "
-    "carbon sodium nitric nitrous hydrogen sulfuric sulphuric calcium potassium common public private criminal natural "
-    "dark special quantum classical roman greek holy ursa canis".split()
-)
-_NOT_SURNAMES: Final = frozenset(
-    "war city state states county country island islands lake river sea ocean bay mountain mountains mount hill valley "
-    "street road university college school institute court party act law theory theorem principle effect equation rule "
-    "revolution empire kingdom republic union treaty battle acid oxide dioxide chloride gas energy force company museum "
-    "church palace castle bridge tower house station park forest desert peninsula syndrome disease virus century "
-    "telescope prize constant number system".split()
-)
+_HONORIFICS_TEXT: Final = """
+    sir dame lord dr mr ms miss prof professor president king queen saint pope
+"""
+_HONORIFICS: Final = frozenset(_HONORIFICS_TEXT.split())
+_PARTICLES_TEXT: Final = """
+    van von de da di del della der den la le du al bin ibn
+"""
+_PARTICLES: Final = frozenset(_PARTICLES_TEXT.split())
+_NOT_GIVEN_NAMES_TEXT: Final = """
+    lady mrs new old north south east west northern southern eastern western central upper lower great greater
+    little big united equatorial british american french dutch german spanish san santa santo sao st saint los las
+    el port fort mount mt lake river cape gulf bay isle sea rio tel addis papua costa puerto sierra burkina cabo sri
+    hong kuala buenos red black white yellow green blue dead world civil cold first second third middle high low
+    royal federal supreme national general carbon sodium nitric nitrous hydrogen sulfuric sulphuric calcium
+    potassium common public private criminal natural dark special quantum classical roman greek holy ursa canis
+"""
+_NOT_GIVEN_NAMES: Final = frozenset(_NOT_GIVEN_NAMES_TEXT.split())
+_NOT_SURNAMES_TEXT: Final = """
+    war city state states county country island islands lake river sea ocean bay mountain mountains mount hill
+    valley street road university college school institute court party act law theory theorem principle effect
+    equation rule revolution empire kingdom republic union treaty battle acid oxide dioxide chloride gas energy
+    force company museum church palace castle bridge tower house station park forest desert peninsula syndrome
+    disease virus century telescope prize constant number system
+"""
+_NOT_SURNAMES: Final = frozenset(_NOT_SURNAMES_TEXT.split())
 _ADJECTIVE: Final = re.compile(r".{3,}(?:ary|ous|al|ive|able|ible|ful|less|ern|ish|ese|tic|ing|ed|ly)")
 _COMMON_NOUN: Final = re.compile(r".{3,}(?:ion|ity|ment|ness|ism|ogy|ance|ence|ship|hood|ics|ase|ose|ide|ate|ure|ia)")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer as the exact rules see it. `key`: answers of equal keys are the same; `name`: the words of a person's."""
+    """An answer as the exact rules see it. `key`: answers of equal keys are the same; `name`: a person's."""
 
     kind: Kind
     key: tuple[object, ...]
@@ -141,11 +149,12 @@ def _person(answer: str) -> tuple[str, ...]:
 
 
 def _same_person(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
-    """Whether two names can be one person's: one surname, and the given names of the shorter, or their initials, in order."""
+    """Whether two names can be one person's: one surname, and given names or initials that begin alike.
+
+    George W. Bush is not George H. W. Bush.
+    """
     if not a or not b:
         return False
-    short, long = sorted(([t for t in name if t not in _PARTICLES] for name in (a, b)), key=len)
-    if short[-1] != long[-1]:
-        return False
-    rest = iter(long[:-1])
-    return all(any(x == y or (1 in (len(x), len(y)) and x[0] == y[0]) for y in rest) for x in short[:-1])
+    first, second = ([t for t in name if t not in _PARTICLES] for name in (a, b))
+    given = zip(first[:-1], second[:-1], strict=False)
+    return first[-1] == second[-1] and all(x == y or (1 in (len(x), len(y)) and x[0] == y[0]) for x, y in given)

@@ -8,15 +8,12 @@ from typing import Final
 
 from council.aggregator.normalise import fold
 
-_MONTHS: Final = {
-    name: n
-    for n, names in enumerate(
-        "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|october oct|"
-        "november nov|december dec".split("|"),
-        1,
-    )
-    for name in names.split()
-}
+_MONTHS_TEXT: Final = """
+    january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|october oct|
+    november nov|december dec
+"""
+_MONTHS: Final = {name: n for n, names in enumerate(_MONTHS_TEXT.split("|"), 1) for name in names.split()}
+_LEAD: Final = re.compile(r"^(?:(?:on|in|at|by|about|around|circa|approximately) |ca?\. ?)")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTH: Final = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
 _DAY: Final = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -61,7 +58,7 @@ def parse_date(text: str) -> Date | None:
     A bare number is a year from 1000 to 2099. Of numeric dates, those are read that can mean one day only: 2024-03-05
     and 14/03/1962, not 03/04/1962.
     """
-    folded = re.sub(r"^(?:on|in|at|by|about|around|circa|c\.|ca\.|approximately) ?(?=\S)", "", fold(text[:80]).casefold())
+    folded = _LEAD.sub("", fold(text[:80]).casefold())
     folded = folded.strip(" ,;:!?\"'()") if re.search(r"[bac]\.[cde]\.", folded) else folded.strip(" .,;:!?\"'()")
     for form in _FORMS:
         if m := form.fullmatch(folded):

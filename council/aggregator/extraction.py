@@ -26,7 +26,9 @@ _LATEX: Final = (
     (re.compile(r"\\([%$&#_])"), r"\1"),
     (re.compile(r"\\[()\[\]]"), ""),
 )
-_EMPHASIS: Final = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1|(?<![\w*])([*_])(?=[^\s*_])([^*_\n]*[^\s*_])\3(?![\w*])")
+_EMPHASIS: Final = re.compile(
+    r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1|(?<![\w*])([*_])(?=[^\s*_])([^*_\n]*[^\s*_])\3(?![\w*])"
+)
 
 _CUE: Final = (
     r"(?i:\b(?:I (?:choose|pick|select)|answer\s*(?=\()|"
@@ -39,7 +41,7 @@ _STATED: Final = re.compile(
     r"\s*:?[ \t]*(?:\n\s*)?(?P<said>[^\n]+)",
     re.IGNORECASE,
 )
-_BARE_END: Final = r"(?![\w'’°^]|\s*[-+*/=]|\s+(?!because\b|since\b|as\b|which\b|and it\b)[a-z\d])"
+_BARE_END: Final = r"(?![\w'’°^]|\s*[-+*/=]|\s+(?!because\b|since\b|as\b|which\b|and it\b)[a-z\d])"  # noqa: RUF001
 _SENTENCE_END: Final = re.compile(
     r"(?<!\b[A-Z])(?<!\b(?:Dr|Mr|Ms|St|Mt|No|vs|Jr|Sr|ca|al))(?<!\bMrs)(?<!\b(?:Prof))[.!?](?=[\"”')\]]*(?:\s+[^a-z\s]|\s*\Z))"
 )
@@ -58,30 +60,33 @@ _UNSTATED: Final = (
     r"(?:stated|mentioned|known|given|specified|provided|available|told|answered|said|clear|listed|disclosed|determined|"
     r"indicated|answerable|found|determinable|enough information|possible to (?:determine|tell|say|know|answer))"
 )
-_WHERE: Final = rf"(?: (?:in|by|from|within|here)\b.*| based on .*| with .*given.*| explicitly.*|$)"
+_WHERE: Final = r"(?: (?:in|by|from|within|here)\b.*| based on .*| with .*given.*| explicitly.*|$)"
+_IT: Final = r"(?:it|this|that|answer)? ?(?:is |was )?"
 _REFUSALS: Final = tuple(
     re.compile(form)
     for form in (
         rf"(?:according to the {_SOURCE} )?(?:given |provided )?{_SOURCE} (?:\w+ ){{0,4}}(?:do|does|did) {_LACKING}.*",
-        rf"(?:it|this|that|answer)? ?(?:is |was )?(?:explicitly |currently )?not (?:explicitly |directly |specifically )?{_UNSTATED}{_WHERE}",
-        rf"(?:it|this|that|answer)? ?(?:can not|could not) be (?:\w+ )?(?:determined|answered|known|inferred|established|found){_WHERE}",
+        rf"{_IT}(?:explicitly |currently )?not (?:explicitly |directly |specifically )?{_UNSTATED}{_WHERE}",
+        rf"{_IT}(?:can|could) not be (?:\w+ )?(?:determined|answered|known|inferred|established|found){_WHERE}",
         r"(?:i (?:do|can|am|could)|im) not (?:really )?(?:know|tell|answer|sure|determine|find|say|able to)\b.*",
-        r"(?:there is |there was )?(?:no|not enough|insufficient) (?:\w+ )?(?:information|mention|evidence|data|details?|answer)"
-        rf"(?: (?:about|on|regarding|in|of|to|is|was|from|given|provided|available|for|that)\b.*|$)",
-        rf"(?:no|none of|neither of) {_SOURCE} (?:\w+ )?(?:tells?|says?|states?|mentions?|provides?|answers?|contains?)\b.*",
-        rf"(?:it|this|that|answer)? ?(?:is )?not (?:there )?in (?:\w+ )?{_SOURCE}",
-        r"(?:it|this|that|answer)? ?(?:is |was )?(?:unknown|unclear|unanswerable|undetermined|indeterminate|unspecified|"
-        rf"undisclosed|unstated){_WHERE}",
+        r"(?:there is |there was )?(?:no|not enough|insufficient) (?:\w+ )?"
+        r"(?:information|mention|evidence|data|details?|answer)"
+        r"(?: (?:about|on|regarding|in|of|to|is|was|from|given|provided|available|for|that)\b.*|$)",
+        rf"(?:no|none of|neither of) {_SOURCE} (?:\w+ )?"
+        r"(?:tells?|says?|states?|mentions?|provides?|answers?|contains?)\b.*",
+        rf"{_IT}not (?:there )?in (?:\w+ )?{_SOURCE}",
+        rf"{_IT}(?:unknown|unclear|unanswerable|undetermined|indeterminate|unspecified|undisclosed|unstated){_WHERE}",
         r"n/a|no idea|not sure|not applicable|i have no idea\b.*",
     )
 )
 
 
 def extract_answer(text: str, choices: Sequence[str] = ()) -> str | None:
-    """The short answer that `text` gives, NOT_KNOWN where it says that the passages do not tell, None where unreadable.
+    """The short answer that `text` gives; NOT_KNOWN where it says that the passages do not tell; None: unreadable.
 
-    `choices` are the options' texts, lettered from A: the answer is then the letter of one of them, of the last that the
-    text states. A yes, no, maybe, true or false is given in lower case. Reasoning without a statement of its answer is unreadable.
+    `choices` are the options' texts, lettered from A: the answer is then the letter of one of them, of the last that
+    the text states. A yes, no, maybe, true or false is given in lower case. Reasoning that nowhere states its answer
+    is unreadable.
     """
     body = _tidy(text[-_LONGEST_TEXT:])
     if not any(c.isalnum() for c in body):

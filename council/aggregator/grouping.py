@@ -30,7 +30,7 @@ class Vote:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 0):
-            raise CouncilError(f"{self.specialist!r} votes with the weight {self.weight}: give a finite number of 0 or more")
+            raise CouncilError(f"{self.specialist!r} votes with weight {self.weight}: give a finite number, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def group_answers(votes: Sequence[Vote], similarity: Similarity | None, threshol
     total = math.fsum(weigh(v) for v in votes)
     groups = []
     for cluster in _complete_link(link):
-        members = sorted((v for i in cluster for v in meanings[i].votes), key=lambda v: (v.specialist, v.answer, v.weight))
+        members = [v for i in cluster for v in meanings[i].votes]
+        members.sort(key=lambda v: (v.specialist, v.answer, v.weight))
         wordings: dict[str, list[float]] = {}
         for vote in members:
             wordings.setdefault(vote.answer, []).append(weigh(vote))

@@ -15,11 +15,13 @@ _SPELT: Final = str.maketrans(
         "\u00e6": "ae", "\u00c6": "Ae", "\u0153": "oe", "\u0152": "Oe",
     }
 )  # fmt: skip
-_ACCENTS: Final = re.compile(r"(?<=[A-Za-zα-ωΑ-Ω])[\u0300-\u036f]+")
+_ACCENTS: Final = re.compile(r"(?<=[A-Za-zα-ωΑ-Ω])[\u0300-\u036f]+")  # noqa: RUF001
 _SUPERSCRIPTS: Final = re.compile("[⁺⁻⁰¹²³⁴-⁹]+")
 _VULGAR: Final = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 
-_CONTRACTED: Final = (("can't", "can not"), ("cannot", "can not"), ("won't", "will not"), ("n't", " not"), ("&", " and "))
+_CONTRACTED: Final = (
+    ("can't", "cannot"), ("cannot", "can not"), ("won't", "will not"), ("n't", " not"), ("&", " and ")
+)  # fmt: skip
 _INITIALS: Final = re.compile(r"(?<![\w.])[^\W\d_]\.(?: ?[^\W\d_]\.)*(?:[^\W\d_](?!\w))?")
 _THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _OPENING: Final = re.compile(

@@ -6,21 +6,19 @@ import math
 import re
 from typing import Final
 
-_ONES: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES_TEXT: Final = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+"""
+_ORDINALS_TEXT: Final = """
+    first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
+    sixteenth seventeenth eighteenth nineteenth twentieth
+"""
+_ONES: Final = _ONES_TEXT.split()
+_TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL: Final = {w: n for n, w in enumerate(_ONES)} | {w: 10 * n for n, w in enumerate(_TENS, 2)}
 SCALES: Final = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_ORDINALS: Final = {
-    w: n
-    for n, w in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-        "sixteenth seventeenth eighteenth nineteenth twentieth".split(),
-        1,
-    )
-}
+_ORDINALS: Final = {word: n for n, word in enumerate(_ORDINALS_TEXT.split(), 1)}
 _PARTS: Final = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
     word + end: n for word, n in _ORDINALS.items() if 3 <= n <= 10 for end in ("", "s")
 }
@@ -29,7 +27,8 @@ _ROMAN: Final = re.compile(r"x{0,3}(?:ix|iv|v?i{0,3})")
 _DIGITS: Final = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?: \d{3})+(?! ?\d)|\d+)"
 _SIGN: Final = r"(?:(?P<{}>-|minus |negative )|\+)? ?"
 _FRACTION: Final = re.compile(
-    _SIGN.format("minus") + r"(?:(?P<whole>\d{1,15}) )?(?P<over>\d{1,15}) ?/ ?(?P<under>\d{1,15})(?![\d/.,])", re.IGNORECASE
+    _SIGN.format("minus") + r"(?:(?P<whole>\d{1,15}) )?(?P<over>\d{1,15}) ?/ ?(?P<under>\d{1,15})(?![\d/.,])",
+    re.IGNORECASE,
 )
 _DECIMAL: Final = re.compile(
     _SIGN.format("minus") + rf"(?P<number>{_DIGITS}(?:[.,]\d+)?|\.\d+)(?![.,]?\d)"
@@ -40,10 +39,13 @@ _BELOW_100: Final = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES[1:10])}
 _BELOW_1000: Final = rf"(?:(?:{_BELOW_100}|a) hundred(?:(?: and)? {_BELOW_100})?|{_BELOW_100})"
 _SCALED: Final = rf"(?:{_BELOW_1000}|a) (?:{'|'.join(list(SCALES)[1:])})\b"
 _WORDS: Final = re.compile(
-    _SIGN.format("minus") + rf"(?P<number>{_SCALED}(?:,?(?: and)? {_SCALED})*(?:,?(?: and)? {_BELOW_1000})?|{_BELOW_1000})\b",
+    _SIGN.format("minus")
+    + rf"(?P<number>{_SCALED}(?:,?(?: and)? {_SCALED})*(?:,?(?: and)? {_BELOW_1000})?|{_BELOW_1000})\b",
     re.IGNORECASE,
 )
-_PART: Final = re.compile(rf"(?:(?P<over>an?|{'|'.join(_ONES[1:10])})[- ])?(?P<under>{'|'.join(_PARTS)})\b", re.IGNORECASE)
+_PART: Final = re.compile(
+    rf"(?:(?P<over>an?|{'|'.join(_ONES[1:10])})[- ])?(?P<under>{'|'.join(_PARTS)})\b", re.IGNORECASE
+)
 
 
 def read_number(text: str) -> tuple[float, str] | None:
@@ -97,9 +99,7 @@ def with_digits(words: str) -> tuple[str, ...]:
     """
     tokens = words.split()
     follows = [*tokens[1:], "of"]
-    return tuple(
-        t if t in "ivx" and (n == 0 or follows[n] != "of") else _in_digits(t) for n, t in enumerate(tokens)
-    )
+    return tuple(t if t in "ivx" and (n == 0 or follows[n] != "of") else _in_digits(t) for n, t in enumerate(tokens))
 
 
 def numbers_in(words: str) -> frozenset[str]:

@@ -17,15 +17,17 @@ __all__ = ["Date", "Quantity", "parse_date", "parse_quantity"]
 _TOLERANCE: Final = 1e-6
 _LONGEST: Final = 100
 _MOST_UNIT_WORDS: Final = 2
-_LEAD: Final = re.compile(r"^(?:about|approximately|around|roughly|circa|nearly|almost|exactly|at|in|by|on|~|=) ?", re.I)
+_LEAD: Final = re.compile(
+    r"^(?:(?:about|approximately|around|roughly|circa|nearly|almost|exactly|at|in|by|on) |[~=] ?)", re.IGNORECASE
+)
 _CURRENCY: Final = re.compile(r"^(-?)(US\$|USD|EUR|GBP|JPY|[$€£¥]) ?(?=[\d.])(.*)$")
-_SHORT_SCALES: Final = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "b": "billion", "tn": "trillion"}
+_SHORT_SCALES: Final = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion"}
 _MEASURED: Final = re.compile(r" (?:long|tall|high|wide|deep|old|of age|in (?:length|height|width|depth))$")
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """`value` as written, in `unit` where that is a known one; `words` is the unit's normalised text, '' of a bare number."""
+    """`value` as written, in `unit` where that is a known one; `words` is the unit as normalised text, '' for none."""
 
     value: float
     words: str = ""
@@ -62,10 +64,11 @@ def parse_quantity(text: str) -> Quantity | None:
         return None
     value, rest = found
     rest = rest.rstrip(" .,;:!?")
-    if re.fullmatch(r"(?:1\d|20)\d0'?s|\d+ ?[ap]\.?m", folded, re.IGNORECASE):
-        return None  # a decade ("1960s"), not seconds; a time of day, not picometres
+    if re.match(r"\d+(?:st|nd|rd|th)\b|(?:1\d|20)\d0'?s$|\d+ ?[ap]\.?m$", folded, re.IGNORECASE):
+        return None  # "2nd", an ordinal; "1960s", a decade, not seconds; "3 pm", a time of day, not picometres
     if mark:
-        return None if rest and find_unit(rest) != find_unit(mark) else Quantity(value, normalise(mark), find_unit(mark))
+        unit = find_unit(mark)
+        return Quantity(value, normalise(mark), unit) if not rest or find_unit(rest) == unit else None
     rest = _MEASURED.sub("", rest.removeprefix("-"))
     if not rest.strip():
         return Quantity(value)
@@ -79,7 +82,7 @@ def parse_quantity(text: str) -> Quantity | None:
 
 def _spell_scale(amount: str) -> str:
     """`1.2M` of money as `1.2 million`."""
-    m = re.fullmatch(r"(-?[\d.,]+) ?(k|m|mn|bn|b|tn)\b\.?", amount, re.IGNORECASE)
+    m = re.fullmatch(r"(-?[\d.,]+) ?(k|mn?|bn?)\b\.?", amount, re.IGNORECASE)
     return f"{m[1]} {_SHORT_SCALES[m[2].lower()]}" if m else amount
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 _PREFIXES: Final = {
     "": ("", 1.0), "k": ("kilo", 1e3), "M": ("mega", 1e6), "G": ("giga", 1e9), "T": ("tera", 1e12), "d": ("deci", 1e-1),
-    "c": ("centi", 1e-2), "m": ("milli", 1e-3), "µ": ("micro", 1e-6), "u": ("micro", 1e-6), "n": ("nano", 1e-9), "p": ("pico", 1e-12),
+    "c": ("centi", 1e-2), "m": ("milli", 1e-3), "µ": ("micro", 1e-6), "u": ("micro", 1e-6), "n": ("nano", 1e-9),
+    "p": ("pico", 1e-12),
 }  # fmt: skip
 # Dimension, size in the dimension's base unit, symbols, names. The first group takes the prefixes.
 _PREFIXED: Final = (

@@ -16,7 +16,7 @@ _EQUAL: Final = 1e-9
 
 @dataclass(frozen=True)
 class Decision:
-    """What the votes say. `agreement` is the heaviest group's support, None when nobody voted; `groups` as they rank."""
+    """What the votes say. `agreement` is the heaviest group's support, None when nobody voted; `groups` are ranked."""
 
     status: Status
     answer: str | None
@@ -26,7 +26,7 @@ class Decision:
 
 
 def decide(opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None) -> Decision:
-    """Weigh the opinions. Those without an answer or with an error don't vote, and change nothing but a quorum's reason.
+    """Weigh the opinions; those with an error or without an answer don't vote.
 
     No opinions at all are a failed decision, since a quorum is at least 1. The order of `opinions` doesn't matter.
     """
@@ -39,8 +39,11 @@ def decide(opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Si
     reason = _abstention(groups, agreement, config.min_agreement)
     if reason:
         return Decision("abstained", None, reason, agreement, groups)
-    agreed = f"{len(ranked[0].votes)} of {len(votes)} votes agree, with a support of {_figure(agreement)}"
-    return Decision("answered", groups[0].answer, f"{agreed} where {_figure(config.min_agreement)} is asked.", agreement, groups)
+    reason = (
+        f"{len(ranked[0].votes)} of {len(votes)} votes agree, with a support of {_figure(agreement)} "
+        f"where {_figure(config.min_agreement)} is asked."
+    )
+    return Decision("answered", groups[0].answer, reason, agreement, groups)
 
 
 def _members(group: VoteGroup) -> tuple[str, ...]:
@@ -63,10 +66,15 @@ def _abstention(groups: Sequence[Group], agreement: float, min_agreement: float)
 def _no_quorum(opinions: Sequence[Opinion], votes: int, quorum: int) -> str:
     if not opinions:
         return "No member was asked."
-    failed = sorted({f"{o.specialist} ({' '.join((o.error or 'no readable answer').split()).rstrip('.')})"
-                     for o in opinions if o.error is not None or o.answer is None})  # fmt: skip
-    found = f"{votes} of the {quorum} {'vote' if quorum == 1 else 'votes'} needed {'was' if votes == 1 else 'were'} cast"
+    silent = [o for o in opinions if o.error is not None or o.answer is None]
+    failed = sorted({f"{o.specialist} ({_one_line(o.error or 'no readable answer')})" for o in silent})
+    cast = f"{votes} of the {quorum} {'vote' if quorum == 1 else 'votes'} needed"
+    found = f"{cast} {'was' if votes == 1 else 'were'} cast"
     return f"{found}; these failed: {', '.join(failed)}." if failed else f"{found}."
+
+
+def _one_line(error: str) -> str:
+    return " ".join(error.split()).rstrip(".")
 
 
 def _listed(words: Sequence[str]) -> str:

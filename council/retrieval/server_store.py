@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import UnexpectedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from council.config import StoreConfig
 from council.errors import StoreError
@@ -175,11 +175,13 @@ class ServerStore:
                 hint = f"check the variable {self._key_env}" if named else "set retrieval.store.api_key_env"
                 raise StoreError(f"the Qdrant server at {self._where} refuses the key: {hint}") from exc
             raise StoreError(f"the Qdrant server at {self._where} answered {one_line(exc)}") from exc
-        except Exception as exc:
+        except ResponseHandlingException as exc:
             raise StoreError(
                 f"the Qdrant server at {self._where} can't be reached: {one_line(exc)}; start it, or set "
                 "retrieval.store.url"
             ) from exc
+        except Exception as exc:
+            raise StoreError(f"the request to the Qdrant server at {self._where} failed: {one_line(exc)}") from exc
 
 
 def _key(env: str | None) -> str | None:

@@ -45,7 +45,9 @@ def load_adapter(name: str, folder: Path) -> Adapter:
         raise WeightsInvalid(f"specialist {name!r}: the adapter at {folder} can't be read: {exc!r}") from exc
     unsupported = [key for key in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(key)]
     if unsupported or config.get("bias", "none") != "none" or config.get("peft_type", "LORA") != "LORA":
-        raise WeightsInvalid(f"specialist {name!r}: the adapter at {folder} is more than plain LoRA ({', '.join(unsupported) or 'bias or type'})")
+        raise WeightsInvalid(
+            f"specialist {name!r}: the adapter at {folder} is more than plain LoRA ({', '.join(unsupported) or 'bias or type'})"
+        )
     layers: dict[str, tuple[Tensor, Tensor]] = {}
     for key, down in tensors.items():
         if key.endswith(".lora_A.weight"):
@@ -112,7 +114,9 @@ def install_adapters(model: nn.Module, adapters: Sequence[Adapter]) -> Selection
             parent = model.get_submodule(parent_name)
             linear = getattr(parent, child)
         except AttributeError as exc:
-            raise WeightsInvalid(f"specialist {owner.name!r}: its adapter is for a layer the model lacks: {layer}") from exc
+            raise WeightsInvalid(
+                f"specialist {owner.name!r}: its adapter is for a layer the model lacks: {layer}"
+            ) from exc
         _check_shapes(linear, layer, adapters)
         setattr(parent, child, StackedLora(linear, [a.layers.get(layer) for a in adapters], selection))
     return selection
@@ -123,5 +127,10 @@ def _check_shapes(linear: nn.Module, layer: str, adapters: Sequence[Adapter]) ->
         if layer not in adapter.layers:
             continue
         down, up = adapter.layers[layer]
-        if not isinstance(linear, nn.Linear) or (down.shape[1], up.shape[0]) != (linear.in_features, linear.out_features):
-            raise WeightsInvalid(f"specialist {adapter.name!r}: its adapter does not fit the model at {layer}: [{down.shape[1]} -> {up.shape[0]}]")
+        if not isinstance(linear, nn.Linear) or (down.shape[1], up.shape[0]) != (
+            linear.in_features,
+            linear.out_features,
+        ):
+            raise WeightsInvalid(
+                f"specialist {adapter.name!r}: its adapter does not fit the model at {layer}: [{down.shape[1]} -> {up.shape[0]}]"
+            )

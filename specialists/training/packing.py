@@ -50,7 +50,7 @@ class Batch:
 
 def _render(tokenizer: PreTrainedTokenizerBase, exercise: Exercise, question: str) -> str:
     messages = render_messages(question, exercise.passages, exercise.persona, exercise.layout)
-    return str(tokenizer.apply_chat_template([dict(m) for m in messages], tokenize=False))
+    return str(tokenizer.apply_chat_template([{"role": m["role"], "content": m["content"]} for m in messages], tokenize=False))
 
 
 def pack(tokenizer: PreTrainedTokenizerBase, exercise: Exercise) -> Packed:
@@ -84,5 +84,10 @@ def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
     learned = padded([[int(x) for x in s.learned] for s in sequences], 0).bool()
     row, column = learned.nonzero(as_tuple=True)
     return Batch(
-        ids, positions, (mine & causal)[:, None], row * length + column - 1, ids[row, column], row * 1000 + blocks[row, column]
+        ids,
+        positions,
+        (mine & causal)[:, None],
+        row * length + column - 1,
+        ids[row, column],
+        row * 1000 + blocks[row, column],
     )

@@ -23,8 +23,23 @@ PERSONAS: Final = (
     "You are a specialist in medicine.", "You are a specialist in law.", "You are a specialist in finance.",
     "You are a specialist in physics.", "You are a specialist in computing.", "You are a careful reader.", "You are an expert.",
 )  # fmt: skip
+LAYOUTS: Final[tuple[Layout, ...]] = ("persona_first", "persona_first", "passages_first")
 UNANSWERABLE_SHARE: Final = 0.3
-HEADINGS: Final = ("{E}", "{E}", "{E}", "{E}", "{E}", "About {E}", "History of {E}", "{E}: overview", "Overview", "{E}, facts and figures", "Notes", "Profile: {E}", "")  # noqa: E501
+HEADINGS: Final = (
+    "{E}",
+    "{E}",
+    "{E}",
+    "{E}",
+    "{E}",
+    "About {E}",
+    "History of {E}",
+    "{E}: overview",
+    "Overview",
+    "{E}, facts and figures",
+    "Notes",
+    "Profile: {E}",
+    "",
+)  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,9 @@ def _new_subject(rng: Random, kind: str, near: Sequence[_Subject]) -> _Subject:
         first = rng.choice(near).name.split()[0]
         name = " ".join([first, *name.split()[1:]]) if len(name.split()) > 1 else f"{first} {name}"
     taken = {s.name.lower() for s in near}
-    return _Subject(kind, name, rng.choice(PRONOUNS[kind])) if name.lower() not in taken else _new_subject(rng, kind, ())
+    return (
+        _Subject(kind, name, rng.choice(PRONOUNS[kind])) if name.lower() not in taken else _new_subject(rng, kind, ())
+    )
 
 
 def _choose_relations(rng: Random, bank: str, kind: str, count: int, held_out: bool) -> list[Relation]:
@@ -98,13 +115,19 @@ def _filler(rng: Random, subject: _Subject) -> str:
     return _sentence_start(fill(template, rng, {"E": subject.name, "It": subject.pronoun, "its": subject.its}))
 
 
-def _passage(rng: Random, subject: _Subject, relations: Sequence[Relation], other: _Subject | None, extra: Sequence[Relation]) -> tuple[str, str]:  # noqa: E501
+def _passage(
+    rng: Random, subject: _Subject, relations: Sequence[Relation], other: _Subject | None, extra: Sequence[Relation]
+) -> tuple[str, str]:  # noqa: E501
     """Title and text of a passage about `subject`, with a word on `other` at its end."""
     title = _sentence_start(fill(rng.choice(HEADINGS), rng, {"E": subject.name}))
     sentences: list[str] = []
     for relation in relations:
         if rng.random() < 0.15:
-            sentences.append(_filler(rng, subject) if sentences else f"{_sentence_start(subject.name)} has been described by several authors.")
+            sentences.append(
+                _filler(rng, subject)
+                if sentences
+                else f"{_sentence_start(subject.name)} has been described by several authors."
+            )
         sentences.append(_state(rng, subject, relation, named=bool(sentences)))
     if rng.random() < 0.2:
         sentences.append(_filler(rng, subject))
@@ -122,7 +145,11 @@ def _dress(rng: Random, question: str) -> str:
         return question.lower()
     if pick < 0.11:
         return question.rstrip("?.")
-    return f"{rng.choice(['Please tell me:', 'Quick question:', 'Say,', 'I wonder:'])} {question}" if pick < 0.13 else question
+    return (
+        f"{rng.choice(['Please tell me:', 'Quick question:', 'Say,', 'I wonder:'])} {question}"
+        if pick < 0.13
+        else question
+    )
 
 
 def _ask(rng: Random, relation: Relation, name: str) -> str:
@@ -152,7 +179,7 @@ def make_exercise(
 
     `banks` are the relation banks to draw from; `held_out` draws the relations that training never sees.
     """
-    persona, layout = rng.choice(PERSONAS), rng.choice(("persona_first", "persona_first", "passages_first"))
+    persona, layout = rng.choice(PERSONAS), rng.choice(LAYOUTS)
     bank = rng.choice(list(banks))
     kinds = list(relations_by_subject(bank, held_out))
     kind = rng.choice(kinds)
@@ -175,11 +202,18 @@ def make_exercise(
         shown.append(_passage(rng, subject, relations, other, extra))
         subjects += [subject] if other is None else [subject, other]
     if passages == 0:
-        return Exercise(persona, layout, (), tuple((_ask(rng, r, subjects[0].name), DO_NOT_KNOW) for r, _ in subjects[0].facts.values()))
+        return Exercise(
+            persona,
+            layout,
+            (),
+            tuple((_ask(rng, r, subjects[0].name), DO_NOT_KNOW) for r, _ in subjects[0].facts.values()),
+        )
     return Exercise(persona, layout, tuple(shown), tuple(_questions(rng, subjects, spare, questions)))
 
 
-def _questions(rng: Random, subjects: Sequence[_Subject], spare: dict[str, list[Relation]], count: int) -> list[tuple[str, str]]:
+def _questions(
+    rng: Random, subjects: Sequence[_Subject], spare: dict[str, list[Relation]], count: int
+) -> list[tuple[str, str]]:
     facts = [(s, r, v) for s in subjects for r, v in s.facts.values()]
     rng.shuffle(facts)
     made: list[tuple[str, str]] = []

@@ -9,9 +9,39 @@ from typing import Final
 from specialists.training.names import SUBJECTS
 from specialists.training.words import capital, made_up, made_up_name, word
 
-MONTHS: Final = "January February March April May June July August September October November December".split()
-WEEKDAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-SMALL: Final = "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty sixty".split()
+MONTHS: Final = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+WEEKDAYS: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+SMALL: Final = [
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "fifteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "sixty",
+]
 UNITS: Final[dict[str, tuple[str, ...]]] = {
     "length": ("metres", "km", "kilometres", "cm", "mm", "miles", "feet", "m", "nanometres", "light years"),
     "mass": ("kg", "grams", "tonnes", "kilograms", "mg", "pounds", "tons"),
@@ -58,22 +88,44 @@ def date(rng: Random) -> str:
 
 def clock(rng: Random) -> str:
     hour, minute = rng.randint(1, 12), rng.choice(["00", "15", "30", "45", "10", "20"])
-    return rng.choice([f"{hour}:{minute}", f"{hour} am", f"{hour} pm", f"{hour}.{minute}", "noon", f"half past {rng.choice(SMALL[:9])}", f"{hour} o'clock"])  # noqa: E501
+    return rng.choice(
+        [
+            f"{hour}:{minute}",
+            f"{hour} am",
+            f"{hour} pm",
+            f"{hour}.{minute}",
+            "noon",
+            f"half past {rng.choice(SMALL[:9])}",
+            f"{hour} o'clock",
+        ]
+    )  # noqa: E501
 
 
 def percent(rng: Random) -> str:
     whole = rng.randint(1, 99)
-    return rng.choice([f"{whole} percent", f"{whole}%", f"{whole}.{rng.randint(1, 9)} percent", f"{whole}.{rng.randint(1, 9)}%"])
+    return rng.choice(
+        [f"{whole} percent", f"{whole}%", f"{whole}.{rng.randint(1, 9)} percent", f"{whole}.{rng.randint(1, 9)}%"]
+    )
 
 
 def money(rng: Random) -> str:
     unit = rng.choice(["dollars", "euros", "pounds", "crowns", "francs", "yen"])
     amount, scale = number(rng), rng.choice(["million", "billion", "thousand"])
-    return rng.choice([f"{amount} {unit}", f"${rng.randint(1, 999)} {scale}", f"{amount} {scale} {unit}", f"${rng.randint(2, 999)}", f"{rng.randint(2, 90)} {unit}"])  # noqa: E501
+    return rng.choice(
+        [
+            f"{amount} {unit}",
+            f"${rng.randint(1, 999)} {scale}",
+            f"{amount} {scale} {unit}",
+            f"${rng.randint(2, 999)}",
+            f"{rng.randint(2, 90)} {unit}",
+        ]
+    )  # noqa: E501
 
 
 def duration(rng: Random) -> str:
-    unit = rng.choice(["days", "weeks", "months", "years", "hours", "minutes", "seconds", "milliseconds", "working days", "nights"])
+    unit = rng.choice(
+        ["days", "weeks", "months", "years", "hours", "minutes", "seconds", "milliseconds", "working days", "nights"]
+    )
     return f"{rng.choice(SMALL) if rng.random() < 0.45 else rng.randint(2, 120)} {unit}"
 
 
@@ -83,11 +135,23 @@ def age(rng: Random) -> str:
 
 def code(rng: Random) -> str:
     letters = "".join(rng.choice("ABCDEFGHKLMNPRSTVWXZ") for _ in range(rng.randint(1, 3)))
-    return rng.choice([f"{letters}-{rng.randint(10, 9999)}", f"{letters}{rng.randint(10, 999)}", f"{letters}-{rng.randint(1, 99)}-{rng.randint(1, 99)}"])  # noqa: E501
+    return rng.choice(
+        [
+            f"{letters}-{rng.randint(10, 9999)}",
+            f"{letters}{rng.randint(10, 999)}",
+            f"{letters}-{rng.randint(1, 99)}-{rng.randint(1, 99)}",
+        ]
+    )  # noqa: E501
 
 
 def term(rng: Random) -> str:
-    return rng.choice([made_up(rng, 2, 3), f"{word(rng, 'adjectives')} {word(rng, 'nouns')}", f"{made_up(rng, 2)} {word(rng, 'nouns')}"])
+    return rng.choice(
+        [
+            made_up(rng, 2, 3),
+            f"{word(rng, 'adjectives')} {word(rng, 'nouns')}",
+            f"{made_up(rng, 2)} {word(rng, 'nouns')}",
+        ]
+    )
 
 
 def _quantity(kind: str) -> Callable[[Random], str]:
@@ -111,7 +175,9 @@ VALUES: Final[dict[str, Callable[[Random], str]]] = {
     "month": _fixed(MONTHS),
     "weekday": _fixed(WEEKDAYS),
     "season": _fixed("spring|summer|autumn|winter|late spring|early summer|late autumn|midwinter"),
-    "weather": _fixed("rain|fog|snow|drizzle|hail|thunderstorms|sleet|sandstorms|dry heat|frost|strong winds|low cloud"),
+    "weather": _fixed(
+        "rain|fog|snow|drizzle|hail|thunderstorms|sleet|sandstorms|dry heat|frost|strong winds|low cloud"
+    ),
     "country_word": lambda rng: made_up_name(rng) + rng.choice(["ia", "land", "stan", ""]),
     "language": lambda rng: capital(word(rng, "languages")) if rng.random() < 0.6 else made_up_name(rng) + "ish",
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import council.retrieval
-from council.config import RetrievalConfig, StoreConfig
-from council.errors import DocumentError, StoreError, StoreInUse
+from council.config import EmbedderConfig, RetrievalConfig, StoreConfig
+from council.errors import DocumentError, EmbedderError, StoreError, StoreInUse
 from council.retrieval import Embedder, IndexReport, Retriever
 from council.retrieval.retriever import without_duplicates
 from council.types import Passage, Question
@@ -90,7 +90,7 @@ def test_the_library_is_indexed_once_and_then_found(embedder: Embedder, tmp_path
 
 def test_a_library_without_documents_is_an_error_and_frees_the_store(embedder: Embedder, tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(DocumentError, match="holds no documents.*no such file"):
+        with pytest.raises(DocumentError, match=r"holds no documents.*no such file"):
             Retriever(config(library=tmp_path / "none"), tmp_path / "s", embedder=embedder)
 
 
@@ -115,11 +115,13 @@ def test_no_path_at_all_is_an_error(embedder: Embedder) -> None:
         Retriever(config(), embedder=embedder)
 
 
-def test_an_existing_store_opens_without_the_model(pocket: Retriever, embedder: Embedder, tmp_path: Path) -> None:
+def test_an_existing_store_opens_without_the_model(embedder: Embedder, tmp_path: Path) -> None:
     Retriever(config(tmp_path / "s"), embedder=embedder).close()
-    fresh = Embedder(embedder._config)
-    Retriever(config(tmp_path / "s"), embedder=fresh).close()
-    assert fresh._loaded is None
+    unloadable = Embedder(EmbedderConfig(device="no-such-device"))
+    with Retriever(config(tmp_path / "s"), embedder=unloadable) as retriever:
+        assert retriever.count() == 0
+    with pytest.raises(EmbedderError, match="can't be loaded on 'no-such-device'"):
+        unloadable.load()
 
 
 def passage(id: str, text: str) -> Passage:

@@ -56,6 +56,14 @@ def test_every_word_is_in_some_piece_in_order_and_no_piece_is_too_long(text: str
 
 
 @given(texts(), limits())
+def test_a_counter_that_counts_the_gaps_is_obeyed_too(text: str, sizes: tuple[int, int]) -> None:
+    limit, overlap = sizes[0] + 16, sizes[1]
+    pieces = split(text, "", limit, overlap, len)
+    assert all(len(piece.text) <= limit for piece in pieces)
+    assert covers(text.split(), pieces, overlap)
+
+
+@given(texts(), limits())
 def test_without_overlap_pieces_are_the_text(text: str, sizes: tuple[int, int]) -> None:
     pieces = split(text, "", sizes[0], 0, count)
     assert [word for piece in pieces for word in piece.text.split()] == text.split()
@@ -83,7 +91,8 @@ def test_markdown_loses_no_word_and_obeys_the_limit(text: str, sizes: tuple[int,
 
 
 def test_sections_carry_their_headings_and_never_share_a_piece() -> None:
-    text = "# Birds\nBirds have feathers.\n\n## Owls\nOwls hunt at night.\n\n## Ducks\nDucks swim on lakes.\n\n# Fish\nFish swim."
+    text = "# Birds\nBirds have feathers.\n\n## Owls\nOwls hunt at night.\n\n"
+    text += "## Ducks\nDucks swim on lakes.\n\n# Fish\nFish swim."
     assert split(text, "Birds", 5, 0, count, markdown=True) == [
         Piece("Birds", "Birds have feathers."),
         Piece("Birds: Owls", "Owls hunt at night."),
@@ -125,3 +134,8 @@ def test_abbreviations_and_decimals_end_no_sentence() -> None:
         "J. Doe (see Fig. 2) did not!",
         "Why?",
     ]
+
+
+def test_an_overlap_that_fits_only_without_its_gap_is_left_out() -> None:
+    text = "Aaaa bb ccc ddd. Eeee ffff ggggg."
+    assert [p.text for p in split(text, "", 20, 8, len)] == ["Aaaa bb ccc ddd.", "Eeee ffff ggggg."]
