@@ -91,14 +91,14 @@ def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -
     scaling: dict[str, Any] = {"num_replicas": resources.replicas}
     if resources.autoscale_to is not None:
         scaling = {"autoscaling_config": {"min_replicas": resources.replicas, "max_replicas": resources.autoscale_to}}
-    deployment = serve.deployment(
-        Host, name=f"host-{engine.name}", max_ongoing_requests=engine.max_ongoing_requests,
+    decorate: Callable[[type[Host]], serve.Deployment] = serve.deployment(
+        name=f"host-{engine.name}", max_ongoing_requests=engine.max_ongoing_requests,
         max_queued_requests=engine.max_queued_requests, ray_actor_options={"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus},
         health_check_period_s=engine.health_check_period_s, health_check_timeout_s=max(30.0, engine.health_check_period_s),
         graceful_shutdown_timeout_s=5.0, graceful_shutdown_wait_loop_s=0.5, max_constructor_retry_count=1,
         logging_config={"log_level": "ERROR", "enable_access_log": False}, **scaling,
     )  # fmt: skip
-    return deployment.bind(engine, tuple(specialists))
+    return decorate(Host).bind(engine, tuple(specialists))
 
 
 class HostPool:
@@ -155,7 +155,7 @@ class HostPool:
         serve.start(proxy_location=NO_PROXY, logging_config={"log_level": "ERROR", "enable_access_log": False})
 
     def _check_resources(self, used: Sequence[EngineConfig]) -> None:
-        there = ray.cluster_resources()
+        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         for kind in ("GPU", "CPU"):
             wanted = sum(
                 (e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used
@@ -220,7 +220,7 @@ class HostPool:
             for name in list(self._handles):
                 serve.delete(f"{self._prefix}-{name}", _blocking=not self._own_serve)
             if self._own_serve:
-                serve.shutdown()
+                serve.shutdown()  # type: ignore[no-untyped-call]
         except (RayError, RayServeException):
             logging.getLogger(__name__).debug("Serve had stopped already", exc_info=True)
         self._handles = {}

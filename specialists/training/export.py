@@ -21,9 +21,10 @@ def export_base(trainer: Trainer, folder: Path = BASE) -> dict[str, float]:
     """Save weights (safetensors, bfloat16), tokenizer and card to `folder`; returns the card's scores."""
     folder.mkdir(parents=True, exist_ok=True)
     model = trainer.model
-    model.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
+    model.to(torch.bfloat16)  # type: ignore[arg-type]
+    model.save_pretrained(folder, safe_serialization=True)
     trainer.tokenizer.save_pretrained(folder)
-    model.to(torch.float32)  # scored as it will be served: rounded to bfloat16, computed in float32
+    model.to(torch.float32)  # type: ignore[arg-type]  # scored as it will be served: rounded to bfloat16, computed in float32
     scores = trainer.evaluate(development_sets(trainer.tokenizer, trainer.plan.seed))
     facts = {
         "architecture": f"Llama, {trainer.plan.layers} layers, width {trainer.plan.width}, {trainer.plan.heads} heads, "

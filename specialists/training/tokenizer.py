@@ -39,14 +39,14 @@ def train_tokenizer(vocab_size: int = 4096, exercises: int = 6000, seed: int = 7
     """A byte-level BPE of `vocab_size` tokens, learned from generated exercises and the word lists alone."""
     tokenizer = Tokenizer(models.BPE())
     digits = pre_tokenizers.Digits(individual_digits=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])  # type: ignore[assignment]
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(_corpus(exercises, seed), trainer)
-    wrapped = PreTrainedTokenizerFast(
+    wrapped: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, additional_special_tokens=[SYSTEM, USER, ASSISTANT],
         model_max_length=MAX_LENGTH, clean_up_tokenization_spaces=False, padding_side="left",
     )  # fmt: skip
@@ -58,4 +58,5 @@ def load_or_train(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer saved in `folder`; trained and saved there first if there is none."""
     if not (folder / "tokenizer.json").exists():
         train_tokenizer().save_pretrained(folder)
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return loaded
