@@ -38,6 +38,7 @@ from specialists.tokens import is_local, locate
 
 T = TypeVar("T")
 NO_PROXY = "Disabled"
+SERVE_CONTROLLER_NAME, SERVE_NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
 
 
 class Host:
@@ -84,6 +85,14 @@ def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[Special
                 raise WeightsMissing(
                     f"specialist {specialist.name!r}: weights not found at {weights}; correct the path in the config, or put them there"
                 )
+
+
+def _serve_is_running() -> bool:
+    try:
+        ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+    except ValueError:
+        return False
+    return True
 
 
 def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
@@ -147,11 +156,7 @@ class HostPool:
                 wanted = sum(e.resources.num_cpus * e.resources.replicas for e in used)
                 ray.init(num_cpus=max(os.cpu_count() or 1, math.ceil(wanted)), include_dashboard=False, **quiet)
             self._own_ray = True
-        try:
-            running = bool(serve.status().proxies or serve.status().applications)
-        except RayServeException:
-            running = False
-        self._own_serve = not running
+        self._own_serve = not _serve_is_running()
         serve.start(proxy_location=NO_PROXY, logging_config={"log_level": "ERROR", "enable_access_log": False})
 
     def _check_resources(self, used: Sequence[EngineConfig]) -> None:
@@ -218,7 +223,8 @@ class HostPool:
             return
         try:
             for name in list(self._handles):
-                serve.delete(f"{self._prefix}-{name}", _blocking=not self._own_serve)
+                if not self._own_serve:
+                    serve.delete(f"{self._prefix}-{name}")
             if self._own_serve:
                 serve.shutdown()  # type: ignore[no-untyped-call]
         except (RayError, RayServeException):

@@ -173,11 +173,17 @@ def _unanswerable(rng: Random, subjects: Sequence[_Subject], spare: dict[str, li
 
 
 def make_exercise(
-    rng: Random, passages: int, questions: int = 8, banks: Sequence[str] = BANKS, held_out: bool = False
+    rng: Random,
+    passages: int,
+    questions: int = 8,
+    banks: Sequence[str] = BANKS,
+    held_out: bool = False,
+    unanswerable: float = UNANSWERABLE_SHARE,
 ) -> Exercise:
     """A context of `passages` made-up passages and up to `questions` questions on it.
 
-    `banks` are the relation banks to draw from; `held_out` draws the relations that training never sees.
+    `banks` are the relation banks to draw from; `held_out` draws the relations that training never sees;
+    `unanswerable` is the share of questions that the passages don't answer.
     """
     persona, layout = rng.choice(PERSONAS), rng.choice(LAYOUTS)
     bank = rng.choice(list(banks))
@@ -208,17 +214,17 @@ def make_exercise(
             (),
             tuple((_ask(rng, r, subjects[0].name), DO_NOT_KNOW) for r, _ in subjects[0].facts.values()),
         )
-    return Exercise(persona, layout, tuple(shown), tuple(_questions(rng, subjects, spare, questions)))
+    return Exercise(persona, layout, tuple(shown), tuple(_questions(rng, subjects, spare, questions, unanswerable)))
 
 
 def _questions(
-    rng: Random, subjects: Sequence[_Subject], spare: dict[str, list[Relation]], count: int
+    rng: Random, subjects: Sequence[_Subject], spare: dict[str, list[Relation]], count: int, unanswerable: float
 ) -> list[tuple[str, str]]:
     facts = [(s, r, v) for s in subjects for r, v in s.facts.values()]
     rng.shuffle(facts)
     made: list[tuple[str, str]] = []
     for _ in range(count):
-        if rng.random() < UNANSWERABLE_SHARE:
+        if rng.random() < unanswerable:
             question = _unanswerable(rng, subjects, spare)
             if question is not None:
                 made.append((question, PASSAGES_DO_NOT_TELL))

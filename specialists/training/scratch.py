@@ -24,9 +24,10 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from specialists.training.packing import Batch, Packed, collate, pack
-from specialists.training.reading import make_exercise
+from specialists.training.reading import UNANSWERABLE_SHARE, make_exercise
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
+FIRST_WEIGHT: Final = 4.0
 BASE: Final = Path(__file__).parent.parent / "pocket" / "base"
 
 
@@ -86,14 +87,24 @@ def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     return logits[: len(batch.places)].float()
 
 
+def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean over tokens, an answer's first one counted FIRST_WEIGHT times: it decides which answer it is, the rest copies."""
+    first = torch.ones_like(batch.questions, dtype=torch.bool)
+    first[1:] = batch.questions[1:] != batch.questions[:-1]
+    weights = torch.where(first, FIRST_WEIGHT, 1.0)
+    return (cross_entropy(logits, batch.targets, reduction="none") * weights).sum() / weights.sum()
+
+
 def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, progress: float, tokens: int) -> Batch:
-    """Exercises of one size; contexts grow over the first third of the run, so that finding is learned on short ones."""
-    most = 3 if progress < 0.12 else 5 if progress < 0.35 else 6
+    """Exercises of one size. Contexts grow, so that finding is learned on short ones; questions without an answer come
+    once finding has begun: before, saying that the passages do not tell is the best guess, and nothing else is learned."""
+    most = 2 if progress < 0.08 else 3 if progress < 0.2 else 5 if progress < 0.4 else 6
+    refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, progress - 0.15) / 0.15)
     passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
     room = 64 * (1 + (70 * passages + 260) // 64)
     packed: list[Packed] = []
     while len(packed) < max(8, tokens // room):
-        exercise = pack(tokenizer, make_exercise(rng, passages))
+        exercise = pack(tokenizer, make_exercise(rng, passages, unanswerable=refused))
         if len(exercise.ids) <= room:
             packed.append(exercise)
     return collate(packed, int(tokenizer.pad_token_id), room)
@@ -197,7 +208,7 @@ class Trainer:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             logits = answer_logits(self.model, batch)
             among = logits if self.reading else logits[:, : self.plan.induction_pools[self.pool]]
-            loss = cross_entropy(among, batch.targets)
+            loss = answer_loss(among, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
