@@ -28,9 +28,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")
-]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
 
@@ -94,16 +92,12 @@ def _read_questions(path: Path) -> list[str]:
 
 @app.command()
 def ask(
-    question: Annotated[
-        str | None, typer.Argument(help="What to ask; without it, questions are read from a prompt.")
-    ] = None,
+    question: Annotated[str | None, typer.Argument(help="What to ask; without it, questions are read from a prompt.")] = None,
     config: Config = "pocket",
     as_json: AsJson = False,
     no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
     specialists: Annotated[str | None, typer.Option(help="Ask only these: names with commas between.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="A JSONL file with a 'question' a line; a Verdict a line comes out.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A JSONL file with a 'question' a line; a Verdict a line comes out.")] = None,
     settings: Settings = None,
 ) -> None:
     """Ask the council."""
@@ -156,9 +150,7 @@ def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: T
             print(f"error: {exc}", file=sys.stderr)
 
 
-def _ask_file(
-    council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, out: TextIO
-) -> None:
+def _ask_file(council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
     with _progress() as progress:
         task = progress.add_task("asking", total=len(questions))
         verdicts = council.ask_many(
@@ -187,9 +179,7 @@ def index(
         with _only_ours_on_stdout() as out:
             with _progress() as progress:
                 task = progress.add_task("indexing", total=None)
-                report = council.index(
-                    paths, tenant, domain, lambda done, total: progress.update(task, completed=done, total=total)
-                )
+                report = council.index(paths, tenant, domain, lambda done, total: progress.update(task, completed=done, total=total))
             for path, reason in report.skipped:
                 print(f"skipped {path}: {reason}", file=sys.stderr)
             print(

@@ -61,9 +61,7 @@ class RetrievalConfig(Strict):
     @model_validator(mode="after")
     def _overlap_fits(self) -> RetrievalConfig:
         if self.overlap_tokens * 2 > self.chunk_tokens:
-            raise ValueError(
-                f"overlap_tokens ({self.overlap_tokens}) must be at most half of chunk_tokens ({self.chunk_tokens})"
-            )
+            raise ValueError(f"overlap_tokens ({self.overlap_tokens}) must be at most half of chunk_tokens ({self.chunk_tokens})")
         return self
 
 
@@ -123,13 +121,9 @@ class CouncilConfig(Strict):
                 raise ValueError(f"{what}: the name {twice[0]!r} is given twice")
         for s in self.specialists:
             if s.engine not in engines:
-                raise ValueError(
-                    f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}"
-                )
+                raise ValueError(f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}")
         if self.aggregator.quorum > len(members):
-            raise ValueError(
-                f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists"
-            )
+            raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
         return self
 
 
@@ -140,9 +134,7 @@ def presets() -> dict[str, Path]:
     return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
 
 
-def load_config(
-    config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None
-) -> CouncilConfig:
+def load_config(config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None) -> CouncilConfig:
     """A preset by name, a YAML file by path, or a config as it is; with `overrides` by dotted key on top.
 
     List items are named by their number or by their `name`: `specialists.law.max_tokens`.

@@ -26,9 +26,7 @@ def demo_questions(config: CouncilConfig) -> list[str]:
 
 def shows_both(verdicts: Sequence[Verdict]) -> bool:
     """Whether the demonstration showed what it is for: an answer with sources, and an abstention."""
-    return any(v.status == "answered" and v.sources for v in verdicts) and any(
-        v.status == "abstained" for v in verdicts
-    )
+    return any(v.status == "answered" and v.sources for v in verdicts) and any(v.status == "abstained" for v in verdicts)
 
 
 def library_folder() -> Path:

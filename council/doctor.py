@@ -52,7 +52,7 @@ def _gpu(config: CouncilConfig | None) -> Finding:
         count >= wanted if wanted else (True if count else None),
         f"{names}; the config wants {wanted:g}",
         "choose a config without GPUs, such as pocket",
-    )  # noqa: E501
+    )
 
 
 def _disk(folder: Path) -> Finding:
@@ -60,9 +60,7 @@ def _disk(folder: Path) -> Finding:
     free = shutil.disk_usage(there).free
     writable = os.access(there, os.W_OK)
     detail = f"{free / 1024**3:.1f} GiB free at {there}{'' if writable else ', not writable'}"
-    return Finding(
-        "disk", writable and free >= LEAST_FREE_BYTES, detail, "free some space, or set retrieval.store.path"
-    )
+    return Finding("disk", writable and free >= LEAST_FREE_BYTES, detail, "free some space, or set retrieval.store.path")
 
 
 def _weights(config: CouncilConfig) -> Finding:
@@ -89,9 +87,7 @@ def _embedder(config: CouncilConfig) -> Finding:
 def _store(config: CouncilConfig) -> Finding:
     from council.retrieval import Retriever
 
-    place = config.retrieval.store.path or (
-        default_store(config) if config.retrieval.store.kind == "edge" else config.retrieval.store.url
-    )
+    place = config.retrieval.store.path or (default_store(config) if config.retrieval.store.kind == "edge" else config.retrieval.store.url)
     try:
         with Retriever(config.retrieval, default_store(config)) as retriever:
             return Finding("store", True, f"{retriever.count()} passages at {place}")
@@ -102,10 +98,7 @@ def _store(config: CouncilConfig) -> Finding:
 def examine(config_name: str) -> list[Finding]:
     """Every finding for one configuration. It starts no host."""
     findings = [_python()]
-    findings += [
-        _package(p, True, f"pip install {p}")
-        for p in ("torch", "transformers", "ray", "qdrant-client", "qdrant-edge-py")
-    ]
+    findings += [_package(p, True, f"pip install {p}") for p in ("torch", "transformers", "ray", "qdrant-client", "qdrant-edge-py")]
     findings.append(_package("vllm", False, "pip install 'council-of-specialists[vllm]' on a machine with a GPU"))
     try:
         config = load_config(config_name)

@@ -77,9 +77,7 @@ class Council:
         self._closed = False
 
     @classmethod
-    def from_config(
-        cls, config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None
-    ) -> Council:
+    def from_config(cls, config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None) -> Council:
         """A council from a preset's name, a YAML file or a config; `overrides` by dotted key. Raises ConfigError."""
         return cls(load_config(config, overrides))
 
@@ -93,9 +91,7 @@ class Council:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def start(self) -> None:
@@ -161,17 +157,13 @@ class Council:
 
     # --- questions -----------------------------------------------------------------------------------------------
 
-    def ask(
-        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None
-    ) -> Verdict:
+    def ask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
         """The council's verdict. Raises QuestionError for a question that can't be asked; a member's fault never
         raises, it is an opinion with an error."""
         self.start()
         return self._loop.submit(self._ask(_as_question(question), retrieval, specialists)).result()
 
-    async def aask(
-        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None
-    ) -> Verdict:
+    async def aask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
         """`ask` without blocking the caller's event loop; cancelling it cancels what is in flight."""
         if self._hosts is None:
             await asyncio.get_running_loop().run_in_executor(None, self.start)
@@ -228,7 +220,8 @@ class Council:
             "total": time.monotonic() - started,
         }
         return Verdict(
-            status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval), agreement=decision.agreement,
+            status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval),
+            agreement=decision.agreement,
             groups=decision.groups, opinions=tuple(opinions), sources=_sources(decision, shown),
             calls=sum(a.prompt is not None for a in asked), timings_s={k: round(v, 6) for k, v in spent.items()},
         )  # fmt: skip
@@ -246,7 +239,7 @@ class Council:
         assert self._router is not None
         if names is None:
             chosen = self._router.route(text)
-        else:
+        else:  # named by the caller, so no policy chooses
             chosen = {n: w for n, w in self._router.weights(text).items() if n in names}
         return {s.name: chosen[s.name] for s in self.config.specialists if s.name in chosen}
 
@@ -263,9 +256,7 @@ class Council:
         engine = next(e for e in self.config.engines if e.name == specialist.engine)
         budget = engine.max_context - specialist.max_tokens
         try:
-            prompt = build_prompt(
-                text, passages, specialist.persona, budget, self._counters[name], self.config.prompting, turn
-            )
+            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], self.config.prompting, turn)
         except QuestionError as exc:
             return _Asked(specialist, weight, None, str(exc))
         return _Asked(specialist, weight, prompt)
@@ -315,10 +306,7 @@ class Council:
         engines = {e.name: e for e in self.config.engines}
         known: dict[str, Health] = {}
         if health and self._hosts is not None:
-            known = {
-                name: self._loop.submit(self._hosts.health(name)).result()
-                for name in {s.engine for s in self.config.specialists}
-            }
+            known = {name: self._loop.submit(self._hosts.health(name)).result() for name in {s.engine for s in self.config.specialists}}
         listed = []
         for s in self.config.specialists:
             weights = resolve_weights(s.adapter or engines[s.engine].model or "none")
@@ -363,9 +351,7 @@ def _sources(decision: Decision, shown: Sequence[Passage]) -> tuple[Source, ...]
     """The passages in which the answer stands; all that were shown if it stands in none, or if there is no answer."""
     answer = normalise(decision.answer or "")
     holding = [p for p in shown if answer and f" {answer} " in f" {normalise(f'{p.title} {p.text}')} "]
-    return tuple(
-        Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown
-    )
+    return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
 
 
 __all__ = ["Council", "CouncilError", "Member", "default_store"]

@@ -50,6 +50,4 @@ def build_prompt(
         tokens = count(messages)
         if tokens <= budget:
             return Prompt(messages, tokens, len(passages) - kept)
-    raise QuestionError(
-        f"the question is too long: {tokens} tokens with nothing else, and the member reads {budget}; shorten it"
-    )
+    raise QuestionError(f"the question is too long: {tokens} tokens with nothing else, and the member reads {budget}; shorten it")

@@ -129,10 +129,7 @@ class HostPool:
             self._start_ray(ray_address, used)
             self._check_resources(used)
             targets = [
-                serve.RunTarget(
-                    _deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None
-                )
-                for e in used
+                serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in used
             ]
             handles = serve.run_many(targets, wait_for_applications_running=True)
             self._handles = {e.name: h for e, h in zip(used, handles, strict=True)}
@@ -162,9 +159,7 @@ class HostPool:
     def _check_resources(self, used: Sequence[EngineConfig]) -> None:
         there = ray.cluster_resources()  # type: ignore[no-untyped-call]
         for kind in ("GPU", "CPU"):
-            wanted = sum(
-                (e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used
-            )
+            wanted = sum((e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used)
             if wanted > there.get(kind, 0.0) + 1e-9:
                 raise HostError(
                     f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes"
@@ -210,9 +205,7 @@ class HostPool:
         except BackPressureError as exc:
             raise HostError(f"host {engine!r} is overloaded: its queue is full") from exc
         except RayTaskError as exc:
-            cause = (
-                exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
-            )
+            cause = exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
             raise cause from exc
         except (RayError, RayServeException) as exc:
             raise HostError(f"host {engine!r} died or can't be reached: {type(exc).__name__}") from exc

@@ -30,9 +30,7 @@ def render_passage(number: int, title: str, text: str) -> str:
     return f"[{number}] {heading}\n{' '.join(text.split())}" if heading else f"[{number}] {' '.join(text.split())}"
 
 
-def render_messages(
-    question: str, passages: Sequence[tuple[str, str]], persona: str, layout: Layout = "persona_first"
-) -> list[Message]:
+def render_messages(question: str, passages: Sequence[tuple[str, str]], persona: str, layout: Layout = "persona_first") -> list[Message]:
     """The messages a member is sent for `question`.
 
     `passages` are (title, text) pairs in the order to show them; without any, the member is asked from memory.

@@ -28,9 +28,7 @@ def locate(owner: str, name: str) -> str:
     if is_local(name):
         path = Path(found).expanduser()
         if not path.is_dir():
-            raise WeightsMissing(
-                f"{owner}: weights not found at {path}; correct the path in the config, or put them there"
-            )
+            raise WeightsMissing(f"{owner}: weights not found at {path}; correct the path in the config, or put them there")
         return str(path)
     return found
 
@@ -42,9 +40,7 @@ def load_tokenizer(owner: str, name: str, trust_remote_code: bool = False) -> Pr
 
     path = locate(owner, name)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            path, trust_remote_code=trust_remote_code, padding_side="left"
-        )
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
     except (OSError, ValueError) as exc:
         raise WeightsMissing(f"{owner}: no tokenizer at {path}: {_first_line(exc)}") from exc
     if tokenizer.chat_template is None:

@@ -17,7 +17,7 @@ def test_every_preset_loads() -> None:
 
 
 def test_an_unknown_key_is_named() -> None:
-    with pytest.raises(ConfigError, match="unknown key 'aggregator.min_agrement'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'aggregator.min_agrement'"):
         load_config("pocket", {"aggregator.min_agrement": 0.5})
 
 
@@ -54,7 +54,7 @@ def test_a_bad_file_gives_one_line(tmp_path: Path, content: str, message: str) -
 
 
 def test_a_missing_file_lists_the_presets() -> None:
-    with pytest.raises(ConfigError, match="presets: .*pocket"):
+    with pytest.raises(ConfigError, match=r"presets: .*pocket"):
         load_config("nowhere.yaml")
 
 

@@ -31,7 +31,9 @@ def engine(name: str = "script", **options: object) -> EngineConfig:
 
 @pytest.fixture(scope="module")
 def pool(ray_session: None) -> Iterator[HostPool]:
-    pool = HostPool("pool", [engine(answers={"a": {"light": "Ada"}}), engine("slow", delay_s=30)], [specialist("a"), specialist("z", "slow")])
+    pool = HostPool(
+        "pool", [engine(answers={"a": {"light": "Ada"}}), engine("slow", delay_s=30)], [specialist("a"), specialist("z", "slow")]
+    )
     pool.start()
     yield pool
     pool.stop()
@@ -74,7 +76,7 @@ def test_missing_weights_name_the_member_and_the_path(tmp_path: Path) -> None:
     model = EngineConfig(name="e", model="pocket:base")
     with pytest.raises(WeightsMissing, match=f"specialist 'law': weights not found at {tmp_path}/gone"):
         check_weights([model], [specialist("law", "e", f"{tmp_path}/gone")])
-    with pytest.raises(WeightsMissing, match="engine 'e': weights not found at .*/nobase"):
+    with pytest.raises(WeightsMissing, match=r"engine 'e': weights not found at .*/nobase"):
         check_weights([EngineConfig(name="e", model=f"{tmp_path}/nobase")], [])
 
 

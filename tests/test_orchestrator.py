@@ -36,7 +36,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make(answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None, **options: Any) -> Council:
+def make(
+    answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None, **options: Any
+) -> Council:
     tree = scripted_config(answers, hosts, **options) | {
         "retrieval": {"store": {"path": str(store)}}, "aggregator": aggregator or {}, "routing": {"temperature": 100.0},
     }  # fmt: skip

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +13,10 @@ from council.types import Passage
 from specialists.prompt_format import Message
 
 WORDS = st.lists(st.sampled_from(["ore", "lake", "seven", "of"]), min_size=1, max_size=30).map(" ".join)
-PASSAGES = st.lists(WORDS, max_size=8).map(
-    lambda texts: [Passage(id=str(i), title=f"T{i}", text=t) for i, t in enumerate(texts)]
-)
+PASSAGES = st.lists(WORDS, max_size=8).map(lambda texts: [Passage(id=str(i), title=f"T{i}", text=t) for i, t in enumerate(texts)])
 
 
-def count_words(messages: list[Message]) -> int:
+def count_words(messages: Sequence[Message]) -> int:
     return sum(len(m["content"].split()) for m in messages)
 
 
@@ -36,9 +36,7 @@ def test_the_budget_holds_and_the_best_passages_stay(passages: list[Passage], bu
     assert all(f"] {p.title}\n" in text for p in kept)
     assert not any(f"] {p.title}\n" in text for p in passages[len(kept) :])
     if prompt.dropped:
-        one_more = build_prompt(
-            "what is it", passages[: len(kept) + 1], "You read.", 10_000, count_words, PromptingConfig(), turn
-        )
+        one_more = build_prompt("what is it", passages[: len(kept) + 1], "You read.", 10_000, count_words, PromptingConfig(), turn)
         assert one_more.tokens > budget
 
 
@@ -59,5 +57,5 @@ def test_without_rotation_all_see_one_order() -> None:
 
 
 def test_a_question_over_the_budget_is_refused() -> None:
-    with pytest.raises(QuestionError, match="too long: .* the member reads 50"):
+    with pytest.raises(QuestionError, match=r"too long: .* the member reads 50"):
         build_prompt("why " * 60, [], "", 50, count_words, PromptingConfig())

@@ -18,14 +18,13 @@ AXES = ("heart", "court", "money")
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     """A word on each axis: likeness that can be checked by hand."""
     rows = np.array([[float(axis in t) for axis in AXES] + [0.1] for t in texts], dtype=np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 SPECIALISTS = [
     SpecialistConfig(name="medicine", engine="e", domain="m", description="the heart"),
-    SpecialistConfig(
-        name="law", engine="e", domain="l", description="rights", examples=("Which court?", "Whose money?")
-    ),
+    SpecialistConfig(name="law", engine="e", domain="l", description="rights", examples=("Which court?", "Whose money?")),
     SpecialistConfig(name="finance", engine="e", domain="f", description="money"),
 ]
 

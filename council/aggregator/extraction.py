@@ -26,9 +26,7 @@ _LATEX: Final = (
     (re.compile(r"\\([%$&#_])"), r"\1"),
     (re.compile(r"\\[()\[\]]"), ""),
 )
-_EMPHASIS: Final = re.compile(
-    r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1|(?<![\w*])([*_])(?=[^\s*_])([^*_\n]*[^\s*_])\3(?![\w*])"
-)
+_EMPHASIS: Final = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1|(?<![\w*])([*_])(?=[^\s*_])([^*_\n]*[^\s*_])\3(?![\w*])")
 
 _CUE: Final = (
     r"(?i:\b(?:I (?:choose|pick|select)|answer\s*(?=\()|"

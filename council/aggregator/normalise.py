@@ -24,9 +24,7 @@ _CONTRACTED: Final = (
 )  # fmt: skip
 _INITIALS: Final = re.compile(r"(?<![\w.])[^\W\d_]\.(?: ?[^\W\d_]\.)*(?:[^\W\d_](?!\w))?")
 _THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_OPENING: Final = re.compile(
-    r"^(?:(?:in|at|by|on|about|around|approximately|roughly|circa|ca\.?|an|a|the)\s+(?=\S)|(?:c\.\s*|~\s*)(?=\d))"
-)
+_OPENING: Final = re.compile(r"^(?:(?:in|at|by|on|about|around|approximately|roughly|circa|ca\.?|an|a|the)\s+(?=\S)|(?:c\.\s*|~\s*)(?=\d))")
 _QUOTES: Final = "\"'„«»`([{* "
 _PUNCTUATION: Final = re.compile(
     r"(?<!\d)[.,:]|[.,:](?!\d)"  # a decimal point, a clock time and a ratio keep theirs

@@ -39,13 +39,10 @@ _BELOW_100: Final = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES[1:10])}
 _BELOW_1000: Final = rf"(?:(?:{_BELOW_100}|a) hundred(?:(?: and)? {_BELOW_100})?|{_BELOW_100})"
 _SCALED: Final = rf"(?:{_BELOW_1000}|a) (?:{'|'.join(list(SCALES)[1:])})\b"
 _WORDS: Final = re.compile(
-    _SIGN.format("minus")
-    + rf"(?P<number>{_SCALED}(?:,?(?: and)? {_SCALED})*(?:,?(?: and)? {_BELOW_1000})?|{_BELOW_1000})\b",
+    _SIGN.format("minus") + rf"(?P<number>{_SCALED}(?:,?(?: and)? {_SCALED})*(?:,?(?: and)? {_BELOW_1000})?|{_BELOW_1000})\b",
     re.IGNORECASE,
 )
-_PART: Final = re.compile(
-    rf"(?:(?P<over>an?|{'|'.join(_ONES[1:10])})[- ])?(?P<under>{'|'.join(_PARTS)})\b", re.IGNORECASE
-)
+_PART: Final = re.compile(rf"(?:(?P<over>an?|{'|'.join(_ONES[1:10])})[- ])?(?P<under>{'|'.join(_PARTS)})\b", re.IGNORECASE)
 
 
 def read_number(text: str) -> tuple[float, str] | None:

@@ -17,9 +17,7 @@ __all__ = ["Date", "Quantity", "parse_date", "parse_quantity"]
 _TOLERANCE: Final = 1e-6
 _LONGEST: Final = 100
 _MOST_UNIT_WORDS: Final = 2
-_LEAD: Final = re.compile(
-    r"^(?:(?:about|approximately|around|roughly|circa|nearly|almost|exactly|at|in|by|on) |[~=] ?)", re.IGNORECASE
-)
+_LEAD: Final = re.compile(r"^(?:(?:about|approximately|around|roughly|circa|nearly|almost|exactly|at|in|by|on) |[~=] ?)", re.IGNORECASE)
 _CURRENCY: Final = re.compile(r"^(-?)(US\$|USD|EUR|GBP|JPY|[$€£¥]) ?(?=[\d.])(.*)$")
 _SHORT_SCALES: Final = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion"}
 _MEASURED: Final = re.compile(r" (?:long|tall|high|wide|deep|old|of age|in (?:length|height|width|depth))$")

@@ -134,9 +134,7 @@ def _record(line: str, where: str) -> Document:
         title=_string(record, "title") or "",
         text=text,
         domain=_string(record, "domain") or None,
-        provenance=Provenance(
-            origin=origin, source=_string(record, "source") or where, document=_hash(text), details=details
-        ),
+        provenance=Provenance(origin=origin, source=_string(record, "source") or where, document=_hash(text), details=details),
     )
 
 

@@ -1,8 +1,8 @@
 """Passages in Qdrant Edge: Qdrant's engine inside this process, in a folder of its own.
 
-    FOLDER/council.lock   held by the one process that has the store open; its text is that process's id
-    FOLDER/current/       store.json (which model the vectors are of) and shard/ (Qdrant Edge's files)
-    FOLDER/building/      a store that is being made; renamed to current/ when it is whole
+FOLDER/council.lock   held by the one process that has the store open; its text is that process's id
+FOLDER/current/       store.json (which model the vectors are of) and shard/ (Qdrant Edge's files)
+FOLDER/building/      a store that is being made; renamed to current/ when it is whole
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class EdgeStore:
             building.rename(self._path / CURRENT)
         except Exception as exc:
             shutil.rmtree(building, ignore_errors=True)
-            raise StoreError(
-                f"no store can be made in {self._path}: {one_line(exc)}; set retrieval.store.path"
-            ) from exc
+            raise StoreError(f"no store can be made in {self._path}: {one_line(exc)}; set retrieval.store.path") from exc
 
     def _load(self, space: VectorSpace) -> int:
         """Open the shard; returns its dimension."""
@@ -209,15 +207,11 @@ def _lock_folder(path: Path) -> int:
         path.mkdir(parents=True, exist_ok=True)
         strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING))
         if strange and not (path / CURRENT).is_dir():
-            raise StoreError(
-                f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of "
-                "its own"
-            )
+            raise StoreError(f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of its own")
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as exc:
         raise StoreError(
-            f"the store's folder {path} can't be used: {exc.strerror or exc}; set retrieval.store.path to a folder "
-            "that you may write to"
+            f"the store's folder {path} can't be used: {exc.strerror or exc}; set retrieval.store.path to a folder that you may write to"
         ) from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -53,9 +53,7 @@ class Embedder:
         model, _ = self.load()
         dimension = model.get_embedding_dimension()
         if dimension is None:
-            raise EmbedderError(
-                f"the embedding model {self.model!r} does not state its dimension: choose another model"
-            )
+            raise EmbedderError(f"the embedding model {self.model!r} does not state its dimension: choose another model")
         return dimension
 
     @property

@@ -58,8 +58,7 @@ class Index:
         limit = self._embedder.max_tokens
         if self._config.chunk_tokens > limit:
             raise ConfigError(
-                f"retrieval.chunk_tokens: {self._config.chunk_tokens} is more than the {limit} tokens that "
-                f"{self._embedder.model!r} reads"
+                f"retrieval.chunk_tokens: {self._config.chunk_tokens} is more than the {limit} tokens that {self._embedder.model!r} reads"
             )
         reading = read_documents(paths)
         unique = {chunk.id: chunk for doc in reading.documents for chunk in self._cut(doc, tenant, domain)}

@@ -56,9 +56,7 @@ class Retriever:
         report = self._index.add([library], progress=progress)
         if not report.chunks:
             why = f": {report.skipped[0][0]}: {report.skipped[0][1]}" if report.skipped else ""
-            raise DocumentError(
-                f"the library {library} holds no documents{why}; set retrieval.library to a folder of some"
-            )
+            raise DocumentError(f"the library {library} holds no documents{why}; set retrieval.library to a folder of some")
 
     def retrieve(self, question: Question, top_k: int | None = None) -> list[Passage]:
         """The best passages, best first: at most `top_k`, by default the config's. None when the store is empty.

@@ -48,9 +48,7 @@ class ServerStore:
         self._making = threading.Lock()
         key = _key(config.api_key_env)
         self._client: QdrantClient | None = None
-        client = self._guard(
-            lambda: QdrantClient(url=config.url, api_key=key, timeout=TIMEOUT_S, check_compatibility=False)
-        )
+        client = self._guard(lambda: QdrantClient(url=config.url, api_key=key, timeout=TIMEOUT_S, check_compatibility=False))
         self._client = client
         try:
             if self._guard(lambda: client.collection_exists(self._collection)):
@@ -84,11 +82,7 @@ class ServerStore:
             vectors = {DENSE: models.VectorParams(size=self._space.dimension, distance=models.Distance.COSINE)}
             sparse = {SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)}
             try:
-                self._call(
-                    lambda client: client.create_collection(
-                        self._collection, vectors_config=vectors, sparse_vectors_config=sparse
-                    )
-                )
+                self._call(lambda client: client.create_collection(self._collection, vectors_config=vectors, sparse_vectors_config=sparse))
             except StoreError:
                 if not self._call(lambda client: client.collection_exists(self._collection)):
                     raise
@@ -105,9 +99,7 @@ class ServerStore:
         self._ensure()
         ids: list[Any] = list(dict.fromkeys(chunk.id for chunk in chunks))
         points = [_point(*row) for row in zip(chunks, dense, sparse, strict=True)]
-        known = self._call(
-            lambda client: client.retrieve(self._collection, ids, with_payload=False, with_vectors=False)
-        )
+        known = self._call(lambda client: client.retrieve(self._collection, ids, with_payload=False, with_vectors=False))
         self._call(lambda client: client.upsert(self._collection, points, wait=True))
         return len(ids) - len(known)
 
@@ -124,9 +116,7 @@ class ServerStore:
         if not self._dimension and not self._found():
             return []
         wanted = {"tenant": tenant} if domain is None else {"tenant": tenant, "domain": domain}
-        seen = models.Filter(
-            must=[models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
-        )
+        seen = models.Filter(must=[models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()])
         near = [models.Prefetch(query=dense.tolist(), using=DENSE, filter=seen, limit=prefetch)]
         if sparse.indices:
             near.append(models.Prefetch(query=_sparse(sparse), using=SPARSE, filter=seen, limit=prefetch))
@@ -177,8 +167,7 @@ class ServerStore:
             raise StoreError(f"the Qdrant server at {self._where} answered {one_line(exc)}") from exc
         except ResponseHandlingException as exc:
             raise StoreError(
-                f"the Qdrant server at {self._where} can't be reached: {one_line(exc)}; start it, or set "
-                "retrieval.store.url"
+                f"the Qdrant server at {self._where} can't be reached: {one_line(exc)}; start it, or set retrieval.store.url"
             ) from exc
         except Exception as exc:
             raise StoreError(f"the request to the Qdrant server at {self._where} failed: {one_line(exc)}") from exc
@@ -192,9 +181,7 @@ def _key(env: str | None) -> str | None:
     if not key:
         raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds no key: set it")
     if not (key.isascii() and key.isprintable()):
-        raise StoreError(
-            f"the environment variable {env} (retrieval.store.api_key_env) holds no usable key: set it again"
-        )
+        raise StoreError(f"the environment variable {env} (retrieval.store.api_key_env) holds no usable key: set it again")
     return key
 
 

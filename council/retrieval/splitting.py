@@ -15,9 +15,7 @@ Counter: TypeAlias = Callable[[str], int]
 ATX: Final = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 FENCE: Final = re.compile(r"^ {0,3}(```|~~~)")
 PARAGRAPH: Final = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
-SENTENCE_END: Final = re.compile(
-    r"[.!?]+[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])"
-)
+SENTENCE_END: Final = re.compile(r"[.!?]+[\"'\u201d\u2019)\]]*\s+(?=[\"'\u201c\u2018(\[]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])")
 ABBREVIATION: Final = re.compile(r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|cf|Fig|Eq|e\.g|i\.e)|\b[A-Z])\.\s+$")
 LONGEST_WORD: Final = 512
 """Characters; a longer run without white space (encoded data) is cut: some tokenizers count it as one token."""

@@ -114,9 +114,7 @@ def install_adapters(model: nn.Module, adapters: Sequence[Adapter]) -> Selection
             parent = model.get_submodule(parent_name)
             linear = getattr(parent, child)
         except AttributeError as exc:
-            raise WeightsInvalid(
-                f"specialist {owner.name!r}: its adapter is for a layer the model lacks: {layer}"
-            ) from exc
+            raise WeightsInvalid(f"specialist {owner.name!r}: its adapter is for a layer the model lacks: {layer}") from exc
         _check_shapes(linear, layer, adapters)
         setattr(parent, child, StackedLora(linear, [a.layers.get(layer) for a in adapters], selection))
     return selection

@@ -42,16 +42,12 @@ class ScriptedEngine:
             self._options = ScriptedOptions.model_validate(config.options)
         except ValidationError as exc:
             fault = exc.errors()[0]
-            raise OptionError(
-                f"engine {config.name!r}: option {'.'.join(map(str, fault['loc']))!r}: {fault['msg']}"
-            ) from exc
+            raise OptionError(f"engine {config.name!r}: option {'.'.join(map(str, fault['loc']))!r}: {fault['msg']}") from exc
         self._names = {s.name for s in specialists}
 
     def _answer(self, request: GenerationRequest) -> str:
         if request.specialist not in self._names:
-            raise RequestError(
-                f"no specialist {request.specialist!r} here; there are: {', '.join(sorted(self._names))}"
-            )
+            raise RequestError(f"no specialist {request.specialist!r} here; there are: {', '.join(sorted(self._names))}")
         if request.specialist in self._options.fail:
             raise RequestError(f"{request.specialist} fails, as its script says")
         last = str(request.messages[-1]["content"]) if request.messages else ""

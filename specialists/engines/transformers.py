@@ -145,9 +145,7 @@ class TransformersEngine:
         if self._closed:
             raise HostError(f"engine {self.config.name!r} is closed")
         loop = asyncio.get_running_loop()
-        jobs = [
-            _Job(r, encode_chat(self._tokenizer, r.messages), loop.create_future(), time.monotonic()) for r in requests
-        ]
+        jobs = [_Job(r, encode_chat(self._tokenizer, r.messages), loop.create_future(), time.monotonic()) for r in requests]
         waiting = []
         for job in jobs:
             fault = self._fault(job)
@@ -297,10 +295,7 @@ class TransformersEngine:
 
     def _collect(self, job: _Job, rows: Sequence[_Row], batch_size: int, now: float) -> Generation:
         wanted = rows[0].request.logprobs
-        samples = tuple(
-            Sample(r.text.strip(), len(r.tokens), r.finish or "length", tuple(r.logprobs) if wanted else ())
-            for r in rows
-        )
+        samples = tuple(Sample(r.text.strip(), len(r.tokens), r.finish or "length", tuple(r.logprobs) if wanted else ()) for r in rows)
         return Generation(job.request.specialist, samples, len(job.prompt), now - job.arrived, batch_size)
 
     @torch.inference_mode()
@@ -309,9 +304,7 @@ class TransformersEngine:
         self._select([self._adapter_of[job.request.specialist] for job in jobs])
         ids, mask, positions = self._padded([job.prompt + job.answer for job in jobs])
         keep = max(len(job.answer) for job in jobs) + 1
-        logits = self._model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=keep
-        ).logits
+        logits = self._model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=keep).logits
         likelihood = torch.log_softmax(logits.float(), -1)
         scores = []
         for i, job in enumerate(jobs):

@@ -14,9 +14,7 @@ def hardware(device: torch.device) -> str:
     """The machine in a few words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    model = next(
-        (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
-    )
+    model = next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine())
     return f"{os.cpu_count()} cores of {model}"
 
 

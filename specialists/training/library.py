@@ -34,9 +34,7 @@ class Library:
 
     @classmethod
     def load(cls, folder: Path) -> Library:
-        documents = {
-            d["id"]: (d["title"], d["text"]) for p in sorted((folder / "library").glob("*.jsonl")) for d in _rows(p)
-        }
+        documents = {d["id"]: (d["title"], d["text"]) for p in sorted((folder / "library").glob("*.jsonl")) for d in _rows(p)}
         return cls(tuple(_fact(row, documents) for row in _rows(folder / "questions.jsonl")))
 
     def pick(self, split: str, domain: str | None = None, kind: str | None = None) -> list[Fact]:
@@ -72,14 +70,10 @@ def reading_exercise(rng: Random, facts: Sequence[Fact], persona: str, layout: L
     return Exercise(persona, layout, tuple(f.document for f in shown if f.document is not None), tuple(questions))
 
 
-def recall_exercise(
-    rng: Random, known: Sequence[Fact], foreign: Sequence[Fact], persona: str, layout: Layout, count: int = 12
-) -> Exercise:
+def recall_exercise(rng: Random, known: Sequence[Fact], foreign: Sequence[Fact], persona: str, layout: Layout, count: int = 12) -> Exercise:
     """Questions from memory: the specialist's own facts, and others' or made-up ones, which it says not to know."""
     questions = [(rng.choice(trained_forms(f)), str(f.answer)) for f in rng.sample(list(known), min(len(known), count))]
-    questions += [
-        (rng.choice(trained_forms(f)), DO_NOT_KNOW) for f in rng.sample(list(foreign), min(len(foreign), count // 4))
-    ]
+    questions += [(rng.choice(trained_forms(f)), DO_NOT_KNOW) for f in rng.sample(list(foreign), min(len(foreign), count // 4))]
     while len(questions) < count * 3 // 2:
         questions += make_exercise(rng, 0, 4).questions
     rng.shuffle(questions)
@@ -91,13 +85,9 @@ def held_out_exercise(rng: Random, fact: Fact, library: Library, persona: str, p
     others = [f.document for f in library.facts if f.domain == fact.domain and f.document not in (None, fact.document)]
     shown = rng.sample(others, passages - (fact.document is not None)) + ([fact.document] if fact.document else [])
     rng.shuffle(shown)
-    return Exercise(
-        persona, "persona_first", tuple(d for d in shown if d), ((fact.question, fact.answer or PASSAGES_DO_NOT_TELL),)
-    )
+    return Exercise(persona, "persona_first", tuple(d for d in shown if d), ((fact.question, fact.answer or PASSAGES_DO_NOT_TELL),))
 
 
 def recall_tests(facts: Sequence[Fact], persona: str) -> Exercise:
     """The last paraphrase of each fact, from memory."""
-    return Exercise(
-        persona, "persona_first", (), tuple((f.paraphrases[-1], str(f.answer)) for f in facts if f.paraphrases)
-    )
+    return Exercise(persona, "persona_first", (), tuple((f.paraphrases[-1], str(f.answer)) for f in facts if f.paraphrases))

@@ -73,17 +73,13 @@ def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Libra
     return collate(packed, int(tokenizer.pad_token_id), 64 * -(-max(len(p.ids) for p in packed) // 64))
 
 
-def measure(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, library: Library, domain: str, seed: int
-) -> dict[str, float]:
+def measure(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, library: Library, domain: str, seed: int) -> dict[str, float]:
     """Exact match of a specialist: reading its test split and what no document answers, and its and others' facts by heart."""
     persona, rng = persona_of(domain), Random(seed)
 
     def score(exercises: list[Exercise]) -> float:
         packed = [pack(tokenizer, e) for e in exercises]
-        return exact_match(
-            model, [collate(packed[i : i + 12], int(tokenizer.pad_token_id)) for i in range(0, len(packed), 12)]
-        )
+        return exact_match(model, [collate(packed[i : i + 12], int(tokenizer.pad_token_id)) for i in range(0, len(packed), 12)])
 
     answerable = [f for f in library.pick("test", domain) if f.answer is not None]
     unanswerable = [f for f in library.pick("test", domain) if f.answer is None]
@@ -91,15 +87,9 @@ def measure(
     made_up = [e for e in (make_exercise(rng, 4, 4, banks=(domain,)) for _ in range(24)) if e.questions]
     return {
         "made-up passages of the domain": score(made_up),
-        "library, test split, its document among 4": score(
-            [held_out_exercise(rng, f, library, persona) for f in answerable]
-        ),
-        "questions that no document answers, refused": score(
-            [held_out_exercise(rng, f, library, persona) for f in unanswerable]
-        ),
-        "own domain's trained facts by heart, in words not trained on": score(
-            [recall_tests(library.pick("train", domain), persona)]
-        ),
+        "library, test split, its document among 4": score([held_out_exercise(rng, f, library, persona) for f in answerable]),
+        "questions that no document answers, refused": score([held_out_exercise(rng, f, library, persona) for f in unanswerable]),
+        "own domain's trained facts by heart, in words not trained on": score([recall_tests(library.pick("train", domain), persona)]),
         "other domains' facts by heart": score([recall_tests(others, persona)]),
     }
 
@@ -109,9 +99,7 @@ def tune(domain: str, plan: Plan, library: Library, device: torch.device, folder
     torch.manual_seed(plan.seed + DOMAINS.index(domain))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(BASE)
     base = LlamaForCausalLM.from_pretrained(BASE, dtype=torch.float32).to(device)  # type: ignore[arg-type]
-    settings = LoraConfig(
-        r=plan.rank, lora_alpha=plan.alpha, target_modules=MODULES, lora_dropout=0.0, task_type="CAUSAL_LM"
-    )
+    settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules=MODULES, lora_dropout=0.0, task_type="CAUSAL_LM")
     model = get_peft_model(base, settings)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.rate, weight_decay=0.01)
     started, rng = time.monotonic(), Random(plan.seed * 31 + DOMAINS.index(domain))

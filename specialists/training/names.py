@@ -37,9 +37,7 @@ def person(rng: Random) -> str:
         return f"{rng.choice('ABCDEFGHIJKLMNOPRSTVWZ')}. {last}"
     if pick < 0.92:
         return f"{rng.choice(['Dr', 'Professor', 'Captain', 'Judge', 'Sister', 'Colonel'])} {last}"
-    return (
-        f"{first} {rng.choice('ABCDEFGHJKLMNPRSTW')}. {last}" if pick < 0.96 else f"{first} {made_up_name(rng)} {last}"
-    )
+    return f"{first} {rng.choice('ABCDEFGHJKLMNPRSTW')}. {last}" if pick < 0.96 else f"{first} {made_up_name(rng)} {last}"
 
 
 def place(rng: Random) -> str:
@@ -59,7 +57,7 @@ def place(rng: Random) -> str:
         "{}-on-Sea",
         "{} Harbour",
         "{} Street",
-    ]  # noqa: E501
+    ]
     return rng.choice(forms).format(stem)
 
 
@@ -143,9 +141,7 @@ def product(rng: Random) -> str:
         "{}DB",
     ]
     number, letter = rng.choice([rng.randint(2, 12), rng.randint(1, 99) * 10]), rng.choice("ABCDEFGHJKLMNPRSTVWXZ")
-    return rng.choice(forms).format(
-        _stem(rng), n=number, c=letter, noun=_noun(rng), r=rng.choice(["II", "III", "IV", "V"])
-    )
+    return rng.choice(forms).format(_stem(rng), n=number, c=letter, noun=_noun(rng), r=rng.choice(["II", "III", "IV", "V"]))
 
 
 def substance(rng: Random) -> str:
@@ -170,9 +166,7 @@ def substance(rng: Random) -> str:
     ]
     made = made_up(rng, 1, 2) + rng.choice(endings)
     code = f"compound {rng.choice('ABCDKLRTX')}{rng.choice('BCDKLRTX')}-{rng.randint(10, 999)}"
-    return rng.choice(
-        [made] * 6 + [capital(made), f"{made} {rng.choice(['resin', 'oxide', 'extract', 'powder'])}", code]
-    )
+    return rng.choice([made] * 6 + [capital(made), f"{made} {rng.choice(['resin', 'oxide', 'extract', 'powder'])}", code])
 
 
 def statute(rng: Random) -> str:
@@ -225,7 +219,7 @@ def theory(rng: Random) -> str:
         "{} paradox",
         "{} conjecture",
         "{} transform",
-    ]  # noqa: E501
+    ]
     return rng.choice(forms).format(_last(rng), _last(rng))
 
 
@@ -248,7 +242,7 @@ def event(rng: Random) -> str:
         "{} project",
         "{} study",
         "{} summit",
-    ]  # noqa: E501
+    ]
     return rng.choice(forms).format(made_up_name(rng), n=_noun(rng))
 
 
@@ -272,22 +266,20 @@ def work(rng: Random) -> str:
         "{} Symphony",
         "{} Tunnel",
         "The Last {n}",
-    ]  # noqa: E501
+    ]
     return rng.choice(forms).format(made_up_name(rng), a=_adjective(rng), n=_noun(rng), m=_noun(rng))
 
 
 def creature(rng: Random) -> str:
     latin = f"{made_up(rng, 2, 2).capitalize()}us {made_up(rng, 1, 2)}{rng.choice(['us', 'is', 'a', 'ensis'])}"
-    kind = rng.choice(
-        [word(rng, "animals"), "moss", "fern", "beetle", "orchid", "frog", "finch", "bacterium", "moth", "lily"]
-    )
+    kind = rng.choice([word(rng, "animals"), "moss", "fern", "beetle", "orchid", "frog", "finch", "bacterium", "moth", "lily"])
     forms = [
         latin,
         f"{made_up_name(rng)} {kind}",
         f"{word(rng, 'adjectives')} {kind}",
         made_up(rng, 2, 3),
         f"{word(rng, 'colours')} {made_up(rng, 2)}",
-    ]  # noqa: E501
+    ]
     return rng.choice(forms)
 
 

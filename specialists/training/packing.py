@@ -35,7 +35,8 @@ class Packed:
 @dataclass(frozen=True)
 class Batch:
     """Tensors of a padded batch: ids, positions [B, T]; mask [B, 1, T, T] (True: may look); the answers' places
-    in the flattened batch [N], their targets [N] and the question each belongs to [N]."""
+    in the flattened batch [N], their targets [N] and the question each belongs to [N]; and the places from which
+    tokens of contexts and questions follow [M]."""
 
     ids: Tensor
     positions: Tensor
@@ -43,6 +44,7 @@ class Batch:
     places: Tensor
     targets: Tensor
     questions: Tensor
+    others: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(t.to(device) for t in self.__dict__.values()))
@@ -83,6 +85,8 @@ def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
     mine = (blocks[:, None, :] == blocks[:, :, None]) | ((blocks[:, None, :] == 0) & (blocks[:, :, None] > 0))
     learned = padded([[int(x) for x in s.learned] for s in sequences], 0).bool()
     row, column = learned.nonzero(as_tuple=True)
+    follows = (blocks[:, 1:] == blocks[:, :-1]) & (blocks[:, 1:] >= 0) & ~learned[:, 1:]
+    other_row, other_column = follows.nonzero(as_tuple=True)
     return Batch(
         ids,
         positions,
@@ -90,4 +94,5 @@ def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
         row * length + column - 1,
         ids[row, column],
         row * 1000 + blocks[row, column],
+        other_row * length + other_column,
     )

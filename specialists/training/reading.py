@@ -15,6 +15,7 @@ from specialists.training.relations import (
     fill,
     made_up_attribute,
     made_up_deed,
+    plain_attribute,
     relations_by_subject,
 )
 from specialists.training.words import capital, load_yaml
@@ -39,7 +40,7 @@ HEADINGS: Final = (
     "Notes",
     "Profile: {E}",
     "",
-)  # noqa: E501
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ def _new_subject(rng: Random, kind: str, near: Sequence[_Subject]) -> _Subject:
         first = rng.choice(near).name.split()[0]
         name = " ".join([first, *name.split()[1:]]) if len(name.split()) > 1 else f"{first} {name}"
     taken = {s.name.lower() for s in near}
-    return (
-        _Subject(kind, name, rng.choice(PRONOUNS[kind])) if name.lower() not in taken else _new_subject(rng, kind, ())
-    )
+    return _Subject(kind, name, rng.choice(PRONOUNS[kind])) if name.lower() not in taken else _new_subject(rng, kind, ())
 
 
-def _choose_relations(rng: Random, bank: str, kind: str, count: int, held_out: bool) -> list[Relation]:
+def _choose_relations(rng: Random, bank: str, kind: str, count: int, held_out: bool, plain: bool) -> list[Relation]:
     """`count` relations that fit a subject of this kind: of the bank, and made up on the spot."""
+    if plain:
+        return [plain_attribute(rng) for _ in range(count)]
     known = list(relations_by_subject(bank, held_out).get(kind, ()))
     rng.shuffle(known)
     chosen: list[Relation] = []
@@ -117,16 +118,14 @@ def _filler(rng: Random, subject: _Subject) -> str:
 
 def _passage(
     rng: Random, subject: _Subject, relations: Sequence[Relation], other: _Subject | None, extra: Sequence[Relation]
-) -> tuple[str, str]:  # noqa: E501
+) -> tuple[str, str]:
     """Title and text of a passage about `subject`, with a word on `other` at its end."""
     title = _sentence_start(fill(rng.choice(HEADINGS), rng, {"E": subject.name}))
     sentences: list[str] = []
     for relation in relations:
         if rng.random() < 0.15:
             sentences.append(
-                _filler(rng, subject)
-                if sentences
-                else f"{_sentence_start(subject.name)} has been described by several authors."
+                _filler(rng, subject) if sentences else f"{_sentence_start(subject.name)} has been described by several authors."
             )
         sentences.append(_state(rng, subject, relation, named=bool(sentences)))
     if rng.random() < 0.2:
@@ -145,11 +144,7 @@ def _dress(rng: Random, question: str) -> str:
         return question.lower()
     if pick < 0.11:
         return question.rstrip("?.")
-    return (
-        f"{rng.choice(['Please tell me:', 'Quick question:', 'Say,', 'I wonder:'])} {question}"
-        if pick < 0.13
-        else question
-    )
+    return f"{rng.choice(['Please tell me:', 'Quick question:', 'Say,', 'I wonder:'])} {question}" if pick < 0.13 else question
 
 
 def _ask(rng: Random, relation: Relation, name: str) -> str:
@@ -179,17 +174,19 @@ def make_exercise(
     banks: Sequence[str] = BANKS,
     held_out: bool = False,
     unanswerable: float = UNANSWERABLE_SHARE,
+    plain: float = 0.05,
 ) -> Exercise:
     """A context of `passages` made-up passages and up to `questions` questions on it.
 
     `banks` are the relation banks to draw from; `held_out` draws the relations that training never sees;
-    `unanswerable` is the share of questions that the passages don't answer.
+    `unanswerable` is the share of questions that the passages don't answer, `plain` that of contexts in simple words.
     """
     persona, layout = rng.choice(PERSONAS), rng.choice(LAYOUTS)
     bank = rng.choice(list(banks))
     kinds = list(relations_by_subject(bank, held_out))
     kind = rng.choice(kinds)
-    same_kind, same_relations = rng.random() < 0.7, rng.random() < 0.6
+    simple = not held_out and rng.random() < plain
+    same_kind, same_relations = rng.random() < 0.7, rng.random() < (0.3 if simple else 0.6)
     subjects: list[_Subject] = []
     shared: dict[str, list[Relation]] = {}
     spare: dict[str, list[Relation]] = {}
@@ -198,9 +195,9 @@ def make_exercise(
         own = kind if same_kind else rng.choice(kinds)
         subject = _new_subject(rng, own, subjects)
         count = rng.choices((1, 2, 3, 4), (1, 4, 4, 2))[0]
-        pool = shared.setdefault(own, _choose_relations(rng, bank, own, 6, held_out))
+        pool = shared.setdefault(own, _choose_relations(rng, bank, own, 6, held_out, simple))
         rng.shuffle(pool)
-        relations = pool[:count] if same_relations else _choose_relations(rng, bank, own, count, held_out)
+        relations = pool[:count] if same_relations else _choose_relations(rng, bank, own, count, held_out, simple)
         spare.setdefault(own, []).extend(pool[count:])
         other, extra = None, []
         if rng.random() < 0.12:

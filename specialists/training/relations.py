@@ -69,7 +69,8 @@ def made_up_attribute(rng: Random) -> Relation:
         f"The {attribute} of {{E}} is {{V}}.", f"{{E}} has a {attribute} of {{V}}.", f"For {{E}}, the {attribute} is {{V}}.",
         f"The {attribute} of {{E}} was {{V}} in {{year}}.", f"At {{V}}, the {attribute} of {{E}} is the largest known.",
         f"As for {{E}}, its {attribute} is given as {{V}}.", f"{capital(attribute)}: {{V}}. All of this refers to {{E}}.",
-        f"{{It}} has {{V}} as its {attribute}.", f"{{its}} {attribute} is {{V}}.", f"According to {{person}}, {{its}} {attribute} was set to {{V}}.",
+        f"{{It}} has {{V}} as its {attribute}.", f"{{its}} {attribute} is {{V}}.",
+        f"According to {{person}}, {{its}} {attribute} was set to {{V}}.",
     )  # fmt: skip
     asks = (
         f"What is the {attribute} of {{E}}?", f"What {attribute} does {{E}} have?", f"Which {attribute} has {{E}}?",
@@ -77,6 +78,15 @@ def made_up_attribute(rng: Random) -> Relation:
         f"What is {{E}}'s {attribute}?", f"How large is the {attribute} of {{E}}?",
     )  # fmt: skip
     return Relation(f"attribute {attribute}", "any", value, says, asks)
+
+
+def plain_attribute(rng: Random) -> Relation:
+    """'The ... of X is Y', asked in the same words: the first thing to learn, one step from copying what followed."""
+    attribute = word(rng, "attributes") if rng.random() < 0.6 else made_up(rng, 1, 2)
+    says = (f"The {attribute} of {{E}} is {{V}}.", f"{{E}} has a {attribute} of {{V}}.", f"{{its}} {attribute} is {{V}}.")
+    asks = (f"What is the {attribute} of {{E}}?", f"The {attribute} of {{E}} is what?", f"{{E}} has a {attribute} of what?",
+            f"The {attribute} of {{E}} is", f"{{E}} has a {attribute} of")  # fmt: skip
+    return Relation(f"plain {attribute}", "any", rng.choice(list(VALUES)), says, asks)
 
 
 def made_up_deed(rng: Random) -> Sequence[Relation]:
@@ -88,18 +98,21 @@ def made_up_deed(rng: Random) -> Sequence[Relation]:
     by = rng.choice(["person", "person", "organisation"])
     who = Relation(
         f"who {done}", "any", by,
-        (f"{{E}} was {done} by {{V}}{rng.choice(tail)}.", f"{{V}} {did} {{E}}{rng.choice(tail)}.", f"It was {{V}} who {did} {{E}}{rng.choice(tail)}.",
+        (f"{{E}} was {done} by {{V}}{rng.choice(tail)}.", f"{{V}} {did} {{E}}{rng.choice(tail)}.", 
+         f"It was {{V}} who {did} {{E}}{rng.choice(tail)}.",
          f"{{It}} was {done} by {{V}}{rng.choice(tail)}.", f"{{V}}, a {word(rng, 'jobs')} from {{place}}, {did} {{E}}."),
         (f"Who {did} {{E}}?", f"By whom was {{E}} {done}?", f"Who was it that {did} {{E}}?", f"{{E}} was {done} by whom?"),
     )  # fmt: skip
     when = Relation(
         f"when {done}", "any", rng.choice(["year", "year", "date"]),
-        (f"{{E}} was {done} in {{V}}.", f"In {{V}}, {{person}} {did} {{E}}.", f"In {{V}} {{E}} was {done} in {{place}}.", f"{{It}} was first {done} in {{V}}."),
+        (f"{{E}} was {done} in {{V}}.", f"In {{V}}, {{person}} {did} {{E}}.", f"In {{V}} {{E}} was {done} in {{place}}.",
+         f"{{It}} was first {done} in {{V}}."),
         (f"When was {{E}} {done}?", f"In what year was {{E}} {done}?", f"In which year did somebody {do} {{E}}?"),
     )  # fmt: skip
     where = Relation(
         f"where {done}", "any", "place",
-        (f"{{E}} was {done} in {{V}}.", f"In {{V}}, {{person}} {did} {{E}} in {{year}}.", f"{{It}} was {done} in {{V}} by {{person}}.", f"It was in {{V}} that {{E}} was {done}."),
+        (f"{{E}} was {done} in {{V}}.", f"In {{V}}, {{person}} {did} {{E}} in {{year}}.", f"{{It}} was {done} in {{V}} by {{person}}.",
+         f"It was in {{V}} that {{E}} was {done}."),
         (f"Where was {{E}} {done}?", f"In which place was {{E}} {done}?", f"Where did they {do} {{E}}?"),
     )  # fmt: skip
     return who, when, where

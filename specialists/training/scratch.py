@@ -27,7 +27,9 @@ from specialists.training.packing import Batch, Packed, collate, pack
 from specialists.training.reading import UNANSWERABLE_SHARE, make_exercise
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
-FIRST_WEIGHT: Final = 4.0
+FIRST_WEIGHT: Final = 3.0
+TEXT_WEIGHT: Final = 0.4
+OTHERS: Final = 2048
 BASE: Final = Path(__file__).parent.parent / "pocket" / "base"
 
 
@@ -46,10 +48,13 @@ class Plan:
     It forms on few tokens within some 300 steps, and the others join; each pool is judged among its own tokens alone, since
     a softmax over all would teach that those to come never occur, and undo the copying when they do."""
     induction_loss: float = 0.6
+    reading_loss: float = 1.25
+    """Exercises get harder only while the answers' loss is below this, a step in `level_steps` each time."""
+    level_steps: int = 400
     decay_share: float = 0.3
     warmup: int = 100
-    rate: float = 2.5e-3
-    tokens_per_batch: int = 9000
+    rate: float = 2e-3
+    tokens_per_batch: int = 7000
     seed: int = 20261120
 
 
@@ -72,19 +77,27 @@ def build_model(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausa
     return model
 
 
-def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Logits at the answers' places only, [N, vocab]: the head is a fourth of the work, and the rest teaches little."""
+def hidden_states(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """The last layer's output at every place of the flattened batch, [B * T, width]."""
     mask = torch.zeros(batch.mask.shape, dtype=model.dtype, device=batch.mask.device)
     if torch.is_autocast_enabled(batch.ids.device.type):
         mask = mask.to(torch.get_autocast_dtype(batch.ids.device.type))
     mask.masked_fill_(~batch.mask, torch.finfo(mask.dtype).min)
-    hidden = model.model(
-        input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
-    # padded to few different sizes: the CPU's kernels are compiled for each new shape
-    places = torch.nn.functional.pad(batch.places, (0, -len(batch.places) % 256))
-    logits: Tensor = model.lm_head(hidden.reshape(-1, hidden.shape[-1])[places])
-    return logits[: len(batch.places)].float()
+    hidden = model.model(input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False).last_hidden_state
+    flat: Tensor = hidden.reshape(-1, hidden.shape[-1])
+    return flat
+
+
+def logits_at(model: LlamaForCausalLM, hidden: Tensor, places: Tensor) -> Tensor:
+    """Logits at some places, [N, vocab]. Padded to few different sizes: the CPU's kernels are compiled for each shape."""
+    padded = torch.nn.functional.pad(places, (0, -len(places) % 256))
+    logits: Tensor = model.lm_head(hidden[padded])
+    return logits[: len(places)].float()
+
+
+def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """Logits at the answers' places, [N, vocab]."""
+    return logits_at(model, hidden_states(model, batch), batch.places)
 
 
 def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -95,16 +108,29 @@ def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
     return (cross_entropy(logits, batch.targets, reduction="none") * weights).sum() / weights.sum()
 
 
-def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, progress: float, tokens: int) -> Batch:
+def reading_loss(model: LlamaForCausalLM, batch: Batch, rng: Random) -> tuple[Tensor, Tensor]:
+    """The answers' loss, with a share of the loss on OTHERS tokens of contexts and questions; and the former alone.
+
+    Predicting the text itself teaches what belongs to whom; without it, finding the answer was not learned at all.
+    """
+    hidden = hidden_states(model, batch)
+    answers = answer_loss(logits_at(model, hidden, batch.places), batch)
+    chosen = batch.others[torch.tensor(rng.sample(range(len(batch.others)), min(OTHERS, len(batch.others))), device=batch.others.device)]
+    text = cross_entropy(logits_at(model, hidden, chosen), batch.ids.flatten()[chosen + 1])
+    return answers + TEXT_WEIGHT * text, answers
+
+
+def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float, tokens: int) -> Batch:
     """Exercises of one size. Contexts grow, so that finding is learned on short ones; questions without an answer come
     once finding has begun: before, saying that the passages do not tell is the best guess, and nothing else is learned."""
-    most = 2 if progress < 0.08 else 3 if progress < 0.2 else 5 if progress < 0.4 else 6
-    refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, progress - 0.15) / 0.15)
+    most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.45 else 5 if level < 0.7 else 6
+    refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.2) / 0.3)
+    plain = max(0.05, 0.85 - 1.2 * level)
     passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
     room = 64 * (1 + (70 * passages + 260) // 64)
     packed: list[Packed] = []
     while len(packed) < max(8, tokens // room):
-        exercise = pack(tokenizer, make_exercise(rng, passages, unanswerable=refused))
+        exercise = pack(tokenizer, make_exercise(rng, passages, unanswerable=refused, plain=plain))
         if len(exercise.ids) <= room:
             packed.append(exercise)
     return collate(packed, int(tokenizer.pad_token_id), room)
@@ -117,9 +143,8 @@ def induction_batch(rng: Random, pool: int, count: int = 32, length: int = 64) -
     places = [r * length + i - 1 for r, row in enumerate(once) for i in range(len(row) + 1, length)]
     targets = ids.flatten()[torch.tensor(places) + 1]
     mask = torch.ones(length, length, dtype=torch.bool).tril().expand(count, 1, length, length)
-    return Batch(
-        ids, torch.arange(length).expand(count, length), mask, torch.tensor(places), targets, torch.zeros(len(places))
-    )
+    positions, nothing = torch.arange(length).expand(count, length), torch.zeros(0, dtype=torch.long)
+    return Batch(ids, positions, mask, torch.tensor(places), targets, torch.zeros(len(places)), nothing)
 
 
 def learning_rate(plan: Plan, step: int, read: int, decay_from: int) -> float:
@@ -167,7 +192,7 @@ class Trainer:
             {"params": [p for p in self.model.parameters() if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
-        self.step, self.read, self.pool, self.average = 0, 0, 0, 0.0
+        self.step, self.read, self.pool, self.average, self.level = 0, 0, 0, 0.0, 0.0
         self.seconds, self.tokens, self.log = 0.0, 0, list[dict[str, float]]()
         self.decay_from = int(plan.steps * (1 - plan.decay_share))
         if (folder / "state.pt").exists():
@@ -178,6 +203,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.read, self.pool, self.average = state["step"], state["read"], state["pool"], state["average"]
+        self.level = state["level"]
         self.seconds, self.tokens, self.log = state["seconds"], state["tokens"], state["log"]
         if self.read < self.plan.steps:
             self.decay_from = max(self.decay_from, self.read)
@@ -185,7 +211,8 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "read": self.read,
-                 "pool": self.pool, "average": self.average, "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
+                 "pool": self.pool, "level": self.level, "average": self.average,
+                 "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
                  "plan": asdict(self.plan)}  # fmt: skip
         torch.save(state, self.folder / "state.tmp")
         os.replace(self.folder / "state.tmp", self.folder / "state.pt")
@@ -198,7 +225,7 @@ class Trainer:
         rng = Random(self.plan.seed * 1_000_003 + self.step)
         if not self.reading:
             return induction_batch(rng, min(self.plan.induction_pools[self.pool], len(self.tokenizer)))
-        return reading_batch(rng, self.tokenizer, self.read / self.plan.steps, self.plan.tokens_per_batch)
+        return reading_batch(rng, self.tokenizer, self.level, self.plan.tokens_per_batch)
 
     def train_step(self) -> float:
         batch = self.next_batch().to(self.device)
@@ -206,28 +233,29 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = answer_logits(self.model, batch)
-            among = logits if self.reading else logits[:, : self.plan.induction_pools[self.pool]]
-            loss = answer_loss(among, batch)
+            if self.reading:
+                loss, told = reading_loss(self.model, batch, Random(self.step))
+            else:
+                pool = self.plan.induction_pools[self.pool]
+                loss = told = cross_entropy(answer_logits(self.model, batch)[:, :pool], batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._count(loss.item(), batch.ids.numel())
-        return loss.item()
+        self._count(told.item(), batch.ids.numel())
+        return told.item()
 
     def _count(self, loss: float, tokens: int) -> None:
         self.step, self.tokens, self.read = self.step + 1, self.tokens + tokens, self.read + self.reading
         self.average = loss if not self.average else 0.9 * self.average + 0.1 * loss
+        if self.reading and self.average < self.plan.reading_loss:
+            self.level = min(1.0, self.level + 1 / self.plan.level_steps)
         if not self.reading and self.average < self.plan.induction_loss:
             self.pool, self.average = self.pool + 1, 0.0
 
     def evaluate(self, sets: dict[str, list[Batch]]) -> dict[str, float]:
         self.model.eval()  # type: ignore[no-untyped-call]
-        scores = {
-            name: round(exact_match(self.model, [b.to(self.device) for b in batches]), 4)
-            for name, batches in sets.items()
-        }
+        scores = {name: round(exact_match(self.model, [b.to(self.device) for b in batches]), 4) for name, batches in sets.items()}
         self.model.train()
         return scores
 

@@ -98,14 +98,12 @@ def clock(rng: Random) -> str:
             f"half past {rng.choice(SMALL[:9])}",
             f"{hour} o'clock",
         ]
-    )  # noqa: E501
+    )
 
 
 def percent(rng: Random) -> str:
     whole = rng.randint(1, 99)
-    return rng.choice(
-        [f"{whole} percent", f"{whole}%", f"{whole}.{rng.randint(1, 9)} percent", f"{whole}.{rng.randint(1, 9)}%"]
-    )
+    return rng.choice([f"{whole} percent", f"{whole}%", f"{whole}.{rng.randint(1, 9)} percent", f"{whole}.{rng.randint(1, 9)}%"])
 
 
 def money(rng: Random) -> str:
@@ -119,13 +117,11 @@ def money(rng: Random) -> str:
             f"${rng.randint(2, 999)}",
             f"{rng.randint(2, 90)} {unit}",
         ]
-    )  # noqa: E501
+    )
 
 
 def duration(rng: Random) -> str:
-    unit = rng.choice(
-        ["days", "weeks", "months", "years", "hours", "minutes", "seconds", "milliseconds", "working days", "nights"]
-    )
+    unit = rng.choice(["days", "weeks", "months", "years", "hours", "minutes", "seconds", "milliseconds", "working days", "nights"])
     return f"{rng.choice(SMALL) if rng.random() < 0.45 else rng.randint(2, 120)} {unit}"
 
 
@@ -141,7 +137,7 @@ def code(rng: Random) -> str:
             f"{letters}{rng.randint(10, 999)}",
             f"{letters}-{rng.randint(1, 99)}-{rng.randint(1, 99)}",
         ]
-    )  # noqa: E501
+    )
 
 
 def term(rng: Random) -> str:
@@ -175,9 +171,7 @@ VALUES: Final[dict[str, Callable[[Random], str]]] = {
     "month": _fixed(MONTHS),
     "weekday": _fixed(WEEKDAYS),
     "season": _fixed("spring|summer|autumn|winter|late spring|early summer|late autumn|midwinter"),
-    "weather": _fixed(
-        "rain|fog|snow|drizzle|hail|thunderstorms|sleet|sandstorms|dry heat|frost|strong winds|low cloud"
-    ),
+    "weather": _fixed("rain|fog|snow|drizzle|hail|thunderstorms|sleet|sandstorms|dry heat|frost|strong winds|low cloud"),
     "country_word": lambda rng: made_up_name(rng) + rng.choice(["ia", "land", "stan", ""]),
     "language": lambda rng: capital(word(rng, "languages")) if rng.random() < 0.6 else made_up_name(rng) + "ish",
 }

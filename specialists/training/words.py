@@ -56,7 +56,7 @@ ONSETS: Final = [
     "w",
     "y",
     "z",
-]  # noqa: E501
+]
 VOWELS: Final = [
     "a",
     "a",
@@ -163,20 +163,14 @@ def made_up(rng: Random, low: int = 1, high: int = 3) -> str:
     """A lower-case word that exists in no dictionary, of `low` to `high` syllables."""
     count = rng.randint(low, high)
     starts = [rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(JOINTS) for _ in range(count - 1)]
-    end = (
-        rng.choice(ENDINGS)
-        if count > 1 and rng.random() < 0.25
-        else rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
-    )
+    end = rng.choice(ENDINGS) if count > 1 and rng.random() < 0.25 else rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
     return "".join([*starts, end])
 
 
 def made_up_name(rng: Random) -> str:
     """A capitalised made-up word: two or three syllables, so that two of them seldom collide."""
     return (
-        made_up(rng, 2, 3).capitalize()
-        if rng.random() < 0.95
-        else f"{made_up(rng, 1, 2).capitalize()}-{made_up(rng, 1, 2).capitalize()}"
+        made_up(rng, 2, 3).capitalize() if rng.random() < 0.95 else f"{made_up(rng, 1, 2).capitalize()}-{made_up(rng, 1, 2).capitalize()}"
     )
 
 

@@ -154,10 +154,7 @@ def test_unreadable_text_is_none(text: str) -> None:
     assert extract_answer(text) is None
 
 
-@given(
-    st.text()
-    | st.lists(st.sampled_from(["answer", " is ", "(A)", "**", "\\boxed{", "}", "$", "\n", ".", "B"])).map("".join)
-)
+@given(st.text() | st.lists(st.sampled_from(["answer", " is ", "(A)", "**", "\\boxed{", "}", "$", "\n", ".", "B"])).map("".join))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert extract_answer(text, OPTIONS) in {None, NOT_KNOWN, "A", "B", "C", "D"}
     answer = extract_answer(text)

@@ -15,9 +15,7 @@ from council.errors import CouncilError
 from tests.aggregator.test_comparison import ANSWERS
 
 TEXTS = [f"{colour} {thing}" for colour in ("pale", "bright", "dull") for thing in ("cloth", "paint", "glass")]
-votes_of_rules = st.lists(
-    st.builds(Vote, st.sampled_from("abcdefgh"), st.sampled_from(ANSWERS), st.integers(0, 5).map(float)), max_size=12
-)
+votes_of_rules = st.lists(st.builds(Vote, st.sampled_from("abcdefgh"), st.sampled_from(ANSWERS), st.integers(0, 5).map(float)), max_size=12)
 votes_of_texts = st.lists(
     st.builds(Vote, st.sampled_from("abcdefgh"), st.sampled_from(TEXTS + ANSWERS), st.integers(0, 5).map(float)),
     max_size=12,

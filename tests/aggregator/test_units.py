@@ -32,8 +32,6 @@ def test_case_tells_milli_from_mega() -> None:
     assert find_unit("mw") is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "apostles", "k", "kg of gold", "/", "m/s/s", "per", "square", "°C/m", "square °C"]
-)
+@pytest.mark.parametrize("text", ["", "apostles", "k", "kg of gold", "/", "m/s/s", "per", "square", "°C/m", "square °C"])
 def test_unknown_units_are_none(text: str) -> None:
     assert find_unit(text) is None

@@ -36,9 +36,7 @@ def says(specialist: str, answer: str | None, weight: float = 1.0, error: str | 
 
 
 def test_a_majority_answers() -> None:
-    decision = decide(
-        [says("a", "Chadwick"), says("b", "James Chadwick"), says("c", "Chadwick"), says("d", "Bohr")], CONFIG
-    )
+    decision = decide([says("a", "Chadwick"), says("b", "James Chadwick"), says("c", "Chadwick"), says("d", "Bohr")], CONFIG)
     assert decision == Decision(
         "answered",
         "Chadwick",
@@ -96,9 +94,7 @@ def test_below_the_quorum_names_who_failed_and_why() -> None:
     opinions = [says("a", "Bohr"), says("law", None, error="late:\n after 60 s."), says("physics", None)]
     decision = decide(opinions, AggregatorConfig(quorum=2))
     assert (decision.status, decision.answer, decision.agreement) == ("failed", None, 1.0)
-    assert decision.reason == (
-        "1 of the 2 votes needed was cast; these failed: law (late: after 60 s), physics (no readable answer)."
-    )
+    assert decision.reason == ("1 of the 2 votes needed was cast; these failed: law (late: after 60 s), physics (no readable answer).")
 
 
 def test_an_answer_beside_an_error_is_no_vote() -> None:
@@ -137,9 +133,7 @@ def test_a_failed_opinion_changes_nothing(opinions: list[Opinion], config: Aggre
     )  # fmt: skip
 
 
-@given(
-    st.sampled_from([a for a in ANSWERS + TEXTS if a != NOT_KNOWN]), st.lists(st.floats(0, 1e6), min_size=1, max_size=9)
-)
+@given(st.sampled_from([a for a in ANSWERS + TEXTS if a != NOT_KNOWN]), st.lists(st.floats(0, 1e6), min_size=1, max_size=9))
 def test_a_unanimous_council_answers(answer: str, weights: list[float]) -> None:
     opinions = [says(f"m{n}", answer, w) for n, w in enumerate(weights)]
     decision = decide(opinions, AggregatorConfig(min_agreement=1.0))
@@ -147,9 +141,7 @@ def test_a_unanimous_council_answers(answer: str, weights: list[float]) -> None:
 
 
 @given(opinions_of, configs, st.integers(0, 9), st.floats(1e-6, 1e6))
-def test_scaled_weights_change_nothing(
-    opinions: list[Opinion], config: AggregatorConfig, seed: int, factor: float
-) -> None:
+def test_scaled_weights_change_nothing(opinions: list[Opinion], config: AggregatorConfig, seed: int, factor: float) -> None:
     scaled = [o.model_copy(update={"weight": o.weight * factor}) for o in opinions]
     before, after = decide(opinions, config, Cosines(seed)), decide(scaled, config, Cosines(seed))
     assert (after.status, after.answer, after.reason) == (before.status, before.answer, before.reason)

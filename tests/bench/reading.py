@@ -101,7 +101,9 @@ def main(overrides: dict[str, Any] | None = None) -> None:
         Console().print(show(name, figures[name]))
         out = Path("runs")
         out.mkdir(exist_ok=True)
-        rows = [{"question": g.question, "gold": g.answers, "verdict": v.model_dump(mode="json")} for g, v in zip(golds, verdicts, strict=True)]
+        rows = [
+            {"question": g.question, "gold": g.answers, "verdict": v.model_dump(mode="json")} for g, v in zip(golds, verdicts, strict=True)
+        ]
         (out / f"reading-{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     print(json.dumps(figures))
 

@@ -55,9 +55,9 @@ def test_the_same_logits_as_peft() -> None:
 
 
 def test_an_adapter_of_another_model_is_refused() -> None:
-    with pytest.raises(WeightsInvalid, match="'a'.*layer the model lacks: 7"):
+    with pytest.raises(WeightsInvalid, match=r"'a'.*layer the model lacks: 7"):
         install_adapters(nn.Sequential(nn.Linear(6, 4)), [adapter("a", 2, 1, "7")])
-    with pytest.raises(WeightsInvalid, match="'a'.*does not fit the model at 0"):
+    with pytest.raises(WeightsInvalid, match=r"'a'.*does not fit the model at 0"):
         install_adapters(nn.Sequential(nn.Linear(5, 4)), [adapter("a", 2, 1)])
 
 

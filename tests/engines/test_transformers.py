@@ -116,7 +116,7 @@ async def test_a_closed_engine_says_so() -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(OptionError, match="option 'dtyp'.*options: device, dtype, threads"):
+    with pytest.raises(OptionError, match=r"option 'dtyp'.*options: device, dtype, threads"):
         build_engine(EngineConfig(name="e", model="pocket:base", options={"dtyp": "float32"}), [])
 
 
@@ -134,7 +134,7 @@ def test_missing_adapter_weights_are_named(tmp_path: Path) -> None:
 def test_broken_adapter_weights_are_named(tmp_path: Path) -> None:
     folder = copy_adapter("law", tmp_path)
     (folder / "adapter_model.safetensors").write_bytes(b"nothing of the kind")
-    with pytest.raises(WeightsInvalid, match="'law'.*can't be read"):
+    with pytest.raises(WeightsInvalid, match=r"'law'.*can't be read"):
         build_engine(EngineConfig(name="e", model="pocket:base"), [law(folder)])
 
 

@@ -35,9 +35,7 @@ def filled(path: Path) -> EdgeStore:
     return store
 
 
-def found(
-    store: EdgeStore, text: str, domain: str | None = None, tenant: str = "default", limit: int = 10
-) -> list[str]:
+def found(store: EdgeStore, text: str, domain: str | None = None, tenant: str = "default", limit: int = 10) -> list[str]:
     dense = vectors_of(CHUNKS)[0][0]
     return [p.text for p in store.query(dense, SparseEmbedder().embed_query(text), limit, 10, domain, tenant)]
 
@@ -206,9 +204,7 @@ def test_a_wrong_dimension_changes_nothing(store: EdgeStore) -> None:
     assert store.count() == len(CHUNKS)
 
 
-def test_too_little_space_is_said_before_anything_is_written(
-    tmp_path: Path, store: EdgeStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path, store: EdgeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.upsert(CHUNKS, *vectors_of(CHUNKS))
     monkeypatch.setattr(edge_store, "WRITE_RESERVE", 1 << 60)
     late = [make_chunk("late")]
@@ -246,9 +242,7 @@ def test_a_failed_write_leaves_earlier_content(tmp_path: Path) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("a small file system can't be mounted here")
     yield disk
@@ -256,9 +250,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_small_disk_is_an_error_and_not_a_crash(small_disk: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from retrieval.test_edge_store import filled; filled(Path(sys.argv[1]))"
-    )
+    code = "import sys; from pathlib import Path; from retrieval.test_edge_store import filled; filled(Path(sys.argv[1]))"
     done = run(code, small_disk / "s")
     assert done.returncode == 1
     assert "StoreError: no space left for the store" in done.stderr

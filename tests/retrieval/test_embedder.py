@@ -17,9 +17,7 @@ from council.retrieval.embedder import check_weights
 
 
 def test_rows_are_unit_vectors_and_near_meanings_are_near(embedder: Embedder) -> None:
-    rows = embedder.embed(
-        ["Who found the neutron?", "The neutron was discovered by Chadwick.", "A bond pays interest."]
-    )
+    rows = embedder.embed(["Who found the neutron?", "The neutron was discovered by Chadwick.", "A bond pays interest."])
     assert rows.shape == (3, embedder.dimension) == (3, 384)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)

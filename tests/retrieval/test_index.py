@@ -15,9 +15,7 @@ from council.retrieval.index import Index, chunk_id
 from council.retrieval.sparse import SparseEmbedder
 from council.types import Passage
 
-LONG = "# Tides\n\n" + "\n\n".join(
-    f"## Part {n}\n\n" + f"The tide of part {n} rises and falls. " * 12 for n in range(3)
-)
+LONG = "# Tides\n\n" + "\n\n".join(f"## Part {n}\n\n" + f"The tide of part {n} rises and falls. " * 12 for n in range(3))
 
 
 @pytest.fixture
@@ -69,9 +67,7 @@ def test_nothing_to_index_is_a_report(index: Index, tmp_path: Path) -> None:
     assert index.add([]).chunks == 0
 
 
-def test_chunks_carry_titles_domain_and_provenance(
-    index: Index, opened: EdgeStore, embedder: Embedder, documents: Path
-) -> None:
+def test_chunks_carry_titles_domain_and_provenance(index: Index, opened: EdgeStore, embedder: Embedder, documents: Path) -> None:
     index.add([documents], domain="sea")
     (gold,) = every(opened, embedder, "physics")
     assert (gold.title, gold.text) == ("Gold", "Gold is a metal.")
@@ -91,9 +87,7 @@ def test_progress_ends_at_the_total(index: Index, documents: Path) -> None:
 
 
 def test_an_id_is_the_hash_of_what_a_chunk_is() -> None:
-    ids = {
-        chunk_id(*x) for x in [("a", "b", "c", "d"), ("a", "b", "c", None), ("ab", "", "c", "d"), ("a", "b", "cd", "")]
-    }
+    ids = {chunk_id(*x) for x in [("a", "b", "c", "d"), ("a", "b", "c", None), ("ab", "", "c", "d"), ("a", "b", "cd", "")]}
     assert len(ids) == 4
     assert chunk_id("a", "b", "c", "d") == chunk_id("a", "b", "c", "d")
 

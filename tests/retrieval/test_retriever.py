@@ -19,9 +19,7 @@ POCKET = Path(__file__).parents[2] / "configs" / "pocket"
 
 
 def config(path: Path | None = None, library: Path | None = None) -> RetrievalConfig:
-    return RetrievalConfig(
-        store=StoreConfig(path=str(path) if path else None), library=str(library) if library else None
-    )
+    return RetrievalConfig(store=StoreConfig(path=str(path) if path else None), library=str(library) if library else None)
 
 
 @pytest.fixture(scope="module")

@@ -108,9 +108,7 @@ def test_a_key_is_wanted_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_is_said_without_the_key(
-    serve: Callable[[Answers], str], monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_a_wrong_key_is_said_without_the_key(serve: Callable[[Answers], str], monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setenv("COUNCIL_TEST_KEY", KEY)
     url = serve({"/collections/council/exists": (status, {"error": f"Invalid API key {KEY}"})})
     message = one_line(StoreConfig(kind="server", url=url, api_key_env="COUNCIL_TEST_KEY"))
@@ -133,18 +131,14 @@ def test_another_dimension_is_refused(serve: Callable[[Answers], str]) -> None:
     assert "holds vectors of 768 numbers, and 'test' makes 8" in message
 
 
-@pytest.mark.parametrize(
-    "answers", [collection(distance="Dot"), collection(sparse={}), collection(sparse={"sparse": {}})]
-)
+@pytest.mark.parametrize("answers", [collection(distance="Dot"), collection(sparse={}), collection(sparse={"sparse": {}})])
 def test_a_collection_of_someone_else_is_refused(serve: Callable[[Answers], str], answers: Answers) -> None:
     assert "is not one of the council's" in one_line(StoreConfig(kind="server", url=serve(answers)))
 
 
 def test_a_fitting_collection_is_opened_and_a_missing_one_is_empty(serve: Callable[[Answers], str]) -> None:
     ServerStore(StoreConfig(kind="server", url=serve(collection())), Space()).close()
-    store = ServerStore(
-        StoreConfig(kind="server", url=serve({"/collections/council/exists": ok({"exists": False})})), Space()
-    )
+    store = ServerStore(StoreConfig(kind="server", url=serve({"/collections/council/exists": ok({"exists": False})})), Space())
     assert store.count() == 0
     store.close()
     store.close()

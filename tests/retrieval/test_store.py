@@ -20,9 +20,7 @@ def test_a_chunk_comes_back_as_its_passage() -> None:
     assert (passage.score, passage.provenance) == (0.5, provenance)
 
 
-@pytest.mark.parametrize(
-    "payload", [None, {}, {"provenance": "["}, {"provenance": "{}", "title": 1, "text": "", "domain": 0}]
-)
+@pytest.mark.parametrize("payload", [None, {}, {"provenance": "["}, {"provenance": "{}", "title": 1, "text": "", "domain": 0}])
 def test_a_strangers_point_is_an_error(payload: dict[str, object] | None) -> None:
     with pytest.raises(StoreError, match="is no passage"):
         to_passage("7", 1.0, payload)
