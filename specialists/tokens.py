@@ -54,10 +54,27 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     Text of documents must not end a turn or open one: what reads as one of the tokenizer's special tokens is broken
     up by a space before the template is applied.
     """
+    return _encode(tokenizer, _render(tokenizer, messages, True))
+
+
+def encode_answer(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer: str) -> list[int]:
+    """Token ids of an answer as the template puts it after the prompt (with a space before it, say), its end not included."""
+    prompt = _render(tokenizer, messages, True)
+    whole = _render(tokenizer, [*messages, {"role": "assistant", "content": answer}], False)
+    if not whole.startswith(prompt):  # a template that writes finished turns in another way
+        return _encode(tokenizer, answer)
+    said = whole[len(prompt) :]
+    return _encode(tokenizer, said[: said.find(answer) + len(answer)] if answer in said else answer)
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], ask: bool) -> str:
     special = [t for t in tokenizer.all_special_tokens if len(t) > 1]
     turns: list[dict[str, Any]] = [{"role": m["role"], "content": _defuse(m["content"], special)} for m in messages]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(str(text), add_special_tokens=False)["input_ids"]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 

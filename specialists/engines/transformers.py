@@ -33,7 +33,7 @@ from specialists.protocol import (
     WeightsInvalid,
     WeightsMissing,
 )
-from specialists.tokens import encode_chat, load_tokenizer, locate
+from specialists.tokens import encode_answer, encode_chat, load_tokenizer, locate
 
 
 class TransformersOptions(Strict):
@@ -167,7 +167,7 @@ class TransformersEngine:
         if name not in self._adapter_of:
             return f"no specialist {name!r} in engine {self.config.name!r}; there are: {', '.join(self._adapter_of)}"
         if isinstance(job.request, ScoreRequest):
-            job.answer = self._tokenizer(job.request.answer, add_special_tokens=False)["input_ids"]
+            job.answer = encode_answer(self._tokenizer, job.request.messages, job.request.answer)
             room, what = len(job.answer), f"an answer of {len(job.answer)}"
         else:
             room, what = job.request.max_tokens, f"an answer of up to {job.request.max_tokens}"

@@ -56,13 +56,16 @@ def _render(tokenizer: PreTrainedTokenizerBase, exercise: Exercise, question: st
 
 
 def pack(tokenizer: PreTrainedTokenizerBase, exercise: Exercise) -> Packed:
-    """One exercise as one sequence. The context ends at the colon of 'Question:', where the tokenizer always cuts."""
+    """One exercise as one sequence. The context ends at the colon of 'Question:', where the tokenizer always cuts.
+
+    An answer begins with a space, as its template has it: so its first token is the one that stands in the passage.
+    """
     context, _, after = _render(tokenizer, exercise, _MARK).partition(f" {_MARK}")
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
     packed = Packed(list(ids), list(range(len(ids))), [0] * len(ids), [False] * len(ids))
     for block, (question, answer) in enumerate(exercise.questions, 1):
         asked = tokenizer(f" {' '.join(question.split())}{after}{ASSISTANT}", add_special_tokens=False)["input_ids"]
-        answered = tokenizer(f"{answer}{END}", add_special_tokens=False)["input_ids"]
+        answered = tokenizer(f" {answer}{END}", add_special_tokens=False)["input_ids"]
         count = len(asked) + len(answered)
         packed.ids.extend(asked + answered)
         packed.positions.extend(range(len(ids), len(ids) + count))

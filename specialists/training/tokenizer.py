@@ -17,7 +17,8 @@ from specialists.training.words import load_yaml
 PAD, END, SYSTEM, USER, ASSISTANT = "<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"
 SPECIAL: Final = [PAD, END, SYSTEM, USER, ASSISTANT]
 CHAT_TEMPLATE: Final = (
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}{{ ' ' if message['role'] == 'assistant' }}"
+    "{{ message['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 MAX_LENGTH: Final = 1024

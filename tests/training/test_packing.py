@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specialists.prompt_format import render_messages
-from specialists.tokens import encode_chat, load_tokenizer
+from specialists.tokens import encode_answer, encode_chat, load_tokenizer
 from specialists.training.packing import collate, pack
 from specialists.training.reading import make_exercise
 
@@ -24,7 +24,8 @@ def test_each_packed_question_is_what_serving_sends(seed: int) -> None:
         assert prompt == encode_chat(tokenizer, messages)
         assert [packed.positions[i] for i in mine] == list(range(len(mine)))
         learned = [packed.ids[i] for i in mine if packed.learned[i]]
-        assert tokenizer.decode(learned) == f"{answer}<|end|>"
+        assert tokenizer.decode(learned) == f" {answer}<|end|>"
+        assert learned[:-1] == encode_answer(tokenizer, messages, answer)
 
 
 def test_questions_do_not_see_each_other() -> None:
@@ -46,5 +47,5 @@ def test_targets_are_the_answers() -> None:
     for row, exercise in enumerate(exercises):
         for block, (_, answer) in enumerate(exercise.questions, 1):
             mine = batch.targets[batch.questions == row * 1000 + block]
-            assert tokenizer.decode(mine.tolist()) == f"{answer}<|end|>"
+            assert tokenizer.decode(mine.tolist()) == f" {answer}<|end|>"
     assert torch.equal(batch.ids.flatten()[batch.places + 1], batch.targets)
