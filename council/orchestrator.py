@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 import time
@@ -52,9 +53,16 @@ class _Asked:
 
 
 def default_store(config: CouncilConfig) -> Path:
-    """Where a preset's own store is kept: in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "council" / config.name
+    """Where a preset's own store is kept: in the user's cache folder (XDG_CACHE_HOME, else ~/.cache).
+
+    Its name holds a fingerprint of the library, so that a changed library gets a store of its own.
+    """
+    root, library = os.environ.get("XDG_CACHE_HOME") or "~/.cache", config.retrieval.library
+    digest = hashlib.sha256()
+    for file in sorted(Path(library).rglob("*")) if library else ():
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return Path(root).expanduser() / "council" / f"{config.name}-{digest.hexdigest()[:12]}"
 
 
 class Council:
@@ -69,7 +77,7 @@ class Council:
         self.config = config
         self._loop = BackgroundLoop(f"council-{config.name}")
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="council")
-        self._lock = threading.RLock()
+        self._lock, self._opening = threading.RLock(), threading.Lock()
         self._retriever: Retriever | None = None
         self._router: Router | None = None
         self._hosts: HostPool | None = None
@@ -137,7 +145,7 @@ class Council:
     def retriever(self) -> Retriever:
         """The document store, opened when first used."""
         if self._retriever is None:
-            with _opening:
+            with self._opening:
                 if self._retriever is None:
                     self._retriever = Retriever(self.config.retrieval, default_store(self.config))
         return self._retriever
@@ -312,9 +320,6 @@ class Council:
             weights = resolve_weights(s.adapter or engines[s.engine].model or "none")
             listed.append(Member(s.name, s.domain, s.engine, engines[s.engine].kind, weights, known.get(s.engine)))
         return listed
-
-
-_opening = threading.Lock()
 
 
 def _as_question(question: str | Question) -> Question:

@@ -216,9 +216,9 @@ class HostPool:
             return
         try:
             for name in list(self._handles):
-                if not self._own_serve:
+                if self._own_ray or not self._own_serve:
                     serve.delete(f"{self._prefix}-{name}")
-            if self._own_serve:
+            if self._own_serve and not self._own_ray:  # a Ray of our own ends with all that is in it
                 serve.shutdown()  # type: ignore[no-untyped-call]
         except (RayError, RayServeException):
             logging.getLogger(__name__).debug("Serve had stopped already", exc_info=True)

@@ -31,7 +31,7 @@ from specialists.training.library import (
 )
 from specialists.training.packing import Batch, collate, pack
 from specialists.training.reading import LAYOUTS, Exercise, make_exercise
-from specialists.training.scratch import BASE, answer_logits, answer_loss, exact_match
+from specialists.training.scratch import BASE, exact_match, reading_loss
 
 DOMAINS: Final = ("medicine", "law", "finance", "physics", "computing")
 MODULES: Final = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -108,7 +108,7 @@ def tune(domain: str, plan: Plan, library: Library, device: torch.device, folder
             group["lr"] = plan.rate * min(1.0, (step + 1) / 20) * (1 - step / plan.steps)
         batch = tuning_batch(rng, tokenizer, library, domain, plan.exercises).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            loss = answer_loss(answer_logits(base, batch), batch)
+            loss, _, _ = reading_loss(base, batch, rng)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -30,13 +30,16 @@ class Packed:
     positions: list[int]
     blocks: list[int]
     learned: list[bool]
+    pointers: list[int]
+    """For tokens to be learned: the one place in the context that they are copied from; -1 if there is none, or several."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Tensors of a padded batch: ids, positions [B, T]; mask [B, 1, T, T] (True: may look); the answers' places
     in the flattened batch [N], their targets [N] and the question each belongs to [N]; and the places from which
-    tokens of contexts and questions follow [M]."""
+    tokens of contexts and questions follow [M];
+    `pointers` [N] are columns of the context to copy from, or -1."""
 
     ids: Tensor
     positions: Tensor
@@ -45,6 +48,7 @@ class Batch:
     targets: Tensor
     questions: Tensor
     others: Tensor
+    pointers: Tensor
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(t.to(device) for t in self.__dict__.values()))
@@ -62,7 +66,7 @@ def pack(tokenizer: PreTrainedTokenizerBase, exercise: Exercise) -> Packed:
     """
     context, _, after = _render(tokenizer, exercise, _MARK).partition(f" {_MARK}")
     ids = tokenizer(context, add_special_tokens=False)["input_ids"]
-    packed = Packed(list(ids), list(range(len(ids))), [0] * len(ids), [False] * len(ids))
+    packed = Packed(list(ids), list(range(len(ids))), [0] * len(ids), [False] * len(ids), [-1] * len(ids))
     for block, (question, answer) in enumerate(exercise.questions, 1):
         asked = tokenizer(f" {' '.join(question.split())}{after}{ASSISTANT}", add_special_tokens=False)["input_ids"]
         answered = tokenizer(f" {answer}{END}", add_special_tokens=False)["input_ids"]
@@ -71,7 +75,14 @@ def pack(tokenizer: PreTrainedTokenizerBase, exercise: Exercise) -> Packed:
         packed.positions.extend(range(len(ids), len(ids) + count))
         packed.blocks.extend([block] * count)
         packed.learned.extend([False] * len(asked) + [True] * len(answered))
+        packed.pointers.extend([-1] * len(asked) + _places_of(answered[:-1], ids) + [-1])
     return packed
+
+
+def _places_of(answer: list[int], context: list[int]) -> list[int]:
+    """Where `answer` stands in `context`, token by token, if it stands there once."""
+    starts = [i for i in range(len(context) - len(answer) + 1) if context[i : i + len(answer)] == answer]
+    return [starts[0] + i for i in range(len(answer))] if len(starts) == 1 else [-1] * len(answer)
 
 
 def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
@@ -88,6 +99,7 @@ def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
     mine = (blocks[:, None, :] == blocks[:, :, None]) | ((blocks[:, None, :] == 0) & (blocks[:, :, None] > 0))
     learned = padded([[int(x) for x in s.learned] for s in sequences], 0).bool()
     row, column = learned.nonzero(as_tuple=True)
+    pointers = padded([s.pointers for s in sequences], -1)[row, column]
     follows = (blocks[:, 1:] == blocks[:, :-1]) & (blocks[:, 1:] >= 0) & ~learned[:, 1:]
     other_row, other_column = follows.nonzero(as_tuple=True)
     return Batch(
@@ -98,4 +110,5 @@ def collate(sequences: Sequence[Packed], pad: int, length: int = 0) -> Batch:
         ids[row, column],
         row * 1000 + blocks[row, column],
         other_row * length + other_column,
+        pointers,
     )

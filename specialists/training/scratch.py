@@ -24,11 +24,13 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from specialists.training.packing import Batch, Packed, collate, pack
+from specialists.training.pointing import captured_input, pointing_layer, pointing_loss
 from specialists.training.reading import UNANSWERABLE_SHARE, make_exercise
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
 FIRST_WEIGHT: Final = 3.0
 TEXT_WEIGHT: Final = 0.4
+POINTING_WEIGHT: Final = 1.0
 OTHERS: Final = 2048
 BASE: Final = Path(__file__).parent.parent / "pocket" / "base"
 
@@ -48,9 +50,9 @@ class Plan:
     It forms on few tokens within some 300 steps, and the others join; each pool is judged among its own tokens alone, since
     a softmax over all would teach that those to come never occur, and undo the copying when they do."""
     induction_loss: float = 0.6
-    reading_loss: float = 1.25
-    """Exercises get harder only while the answers' loss is below this, a step in `level_steps` each time."""
-    level_steps: int = 400
+    found: tuple[float, float] = (0.5, 0.7)
+    """Exercises get easier while fewer answers than the first share are found, and harder while more than the second are."""
+    level_steps: int = 300
     decay_share: float = 0.3
     warmup: int = 100
     rate: float = 2e-3
@@ -102,29 +104,40 @@ def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 
 def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Mean over tokens, an answer's first one counted FIRST_WEIGHT times: it decides which answer it is, the rest copies."""
-    first = torch.ones_like(batch.questions, dtype=torch.bool)
-    first[1:] = batch.questions[1:] != batch.questions[:-1]
-    weights = torch.where(first, FIRST_WEIGHT, 1.0)
+    weights = torch.where(first_tokens(batch), FIRST_WEIGHT, 1.0)
     return (cross_entropy(logits, batch.targets, reduction="none") * weights).sum() / weights.sum()
 
 
-def reading_loss(model: LlamaForCausalLM, batch: Batch, rng: Random) -> tuple[Tensor, Tensor]:
-    """The answers' loss, with a share of the loss on OTHERS tokens of contexts and questions; and the former alone.
+def reading_loss(model: LlamaForCausalLM, batch: Batch, rng: Random) -> tuple[Tensor, Tensor, float | None]:
+    """The loss of a reading step; the answers' part of it alone; and how often the first token of a found answer is right.
 
-    Predicting the text itself teaches what belongs to whom; without it, finding the answer was not learned at all.
+    The whole has shares of the loss on OTHERS tokens of the text, which teaches what belongs to whom, and of the
+    attention's. With neither, the answer was not found within 400 steps. The accuracy is over the questions whose answer
+    stands in one place of the context; None if there are none.
     """
-    hidden = hidden_states(model, batch)
-    answers = answer_loss(logits_at(model, hidden, batch.places), batch)
+    with captured_input(pointing_layer(model)) as read:
+        hidden = hidden_states(model, batch)
+    logits = logits_at(model, hidden, batch.places)
+    answers = answer_loss(logits, batch)
     chosen = batch.others[torch.tensor(rng.sample(range(len(batch.others)), min(OTHERS, len(batch.others))), device=batch.others.device)]
     text = cross_entropy(logits_at(model, hidden, chosen), batch.ids.flatten()[chosen + 1])
-    return answers + TEXT_WEIGHT * text, answers
+    found = first_tokens(batch) & (batch.pointers >= 0)
+    right = (logits.argmax(-1) == batch.targets)[found].float().mean().item() if bool(found.any()) else None
+    return answers + TEXT_WEIGHT * text + POINTING_WEIGHT * pointing_loss(model, read[0], batch), answers, right
+
+
+def first_tokens(batch: Batch) -> Tensor:
+    """Which of the places [N] are an answer's first."""
+    first = torch.ones_like(batch.questions, dtype=torch.bool)
+    first[1:] = batch.questions[1:] != batch.questions[:-1]
+    return first
 
 
 def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float, tokens: int) -> Batch:
     """Exercises of one size. Contexts grow, so that finding is learned on short ones; questions without an answer come
     once finding has begun: before, saying that the passages do not tell is the best guess, and nothing else is learned."""
     most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.45 else 5 if level < 0.7 else 6
-    refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.2) / 0.3)
+    refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.5) / 0.4)
     plain = max(0.05, 0.85 - 1.2 * level)
     passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
     room = 64 * (1 + (70 * passages + 260) // 64)
@@ -144,7 +157,7 @@ def induction_batch(rng: Random, pool: int, count: int = 32, length: int = 64) -
     targets = ids.flatten()[torch.tensor(places) + 1]
     mask = torch.ones(length, length, dtype=torch.bool).tril().expand(count, 1, length, length)
     positions, nothing = torch.arange(length).expand(count, length), torch.zeros(0, dtype=torch.long)
-    return Batch(ids, positions, mask, torch.tensor(places), targets, torch.zeros(len(places)), nothing)
+    return Batch(ids, positions, mask, torch.tensor(places), targets, torch.zeros(len(places)), nothing, nothing)
 
 
 def learning_rate(plan: Plan, step: int, read: int, decay_from: int) -> float:
@@ -192,7 +205,8 @@ class Trainer:
             {"params": [p for p in self.model.parameters() if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
-        self.step, self.read, self.pool, self.average, self.level = 0, 0, 0, 0.0, 0.0
+        self.step, self.read, self.pool, self.average = 0, 0, 0, 0.0
+        self.level, self.found = 0.0, 0.0
         self.seconds, self.tokens, self.log = 0.0, 0, list[dict[str, float]]()
         self.decay_from = int(plan.steps * (1 - plan.decay_share))
         if (folder / "state.pt").exists():
@@ -203,7 +217,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.read, self.pool, self.average = state["step"], state["read"], state["pool"], state["average"]
-        self.level = state["level"]
+        self.level, self.found = state["level"], state["found"]
         self.seconds, self.tokens, self.log = state["seconds"], state["tokens"], state["log"]
         if self.read < self.plan.steps:
             self.decay_from = max(self.decay_from, self.read)
@@ -211,7 +225,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "read": self.read,
-                 "pool": self.pool, "level": self.level, "average": self.average,
+                 "pool": self.pool, "level": self.level, "found": self.found, "average": self.average,
                  "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
                  "plan": asdict(self.plan)}  # fmt: skip
         torch.save(state, self.folder / "state.tmp")
@@ -234,7 +248,8 @@ class Trainer:
             group["lr"] = rate
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             if self.reading:
-                loss, told = reading_loss(self.model, batch, Random(self.step))
+                loss, told, right = reading_loss(self.model, batch, Random(self.step))
+                self._grade(right)
             else:
                 pool = self.plan.induction_pools[self.pool]
                 loss = told = cross_entropy(answer_logits(self.model, batch)[:, :pool], batch.targets)
@@ -245,11 +260,17 @@ class Trainer:
         self._count(told.item(), batch.ids.numel())
         return told.item()
 
+    def _grade(self, right: float | None) -> None:
+        """Harder exercises when answers are found, easier ones when they are not."""
+        if right is not None:
+            self.found = 0.95 * self.found + 0.05 * right
+        low, high = self.plan.found
+        step = (self.found > high) - (self.found < low)
+        self.level = min(1.0, max(0.0, self.level + step / self.plan.level_steps))
+
     def _count(self, loss: float, tokens: int) -> None:
         self.step, self.tokens, self.read = self.step + 1, self.tokens + tokens, self.read + self.reading
         self.average = loss if not self.average else 0.9 * self.average + 0.1 * loss
-        if self.reading and self.average < self.plan.reading_loss:
-            self.level = min(1.0, self.level + 1 / self.plan.level_steps)
         if not self.reading and self.average < self.plan.induction_loss:
             self.pool, self.average = self.pool + 1, 0.0
 
@@ -259,7 +280,7 @@ class Trainer:
         self.model.train()
         return scores
 
-    def run(self, every: int = 200) -> None:
+    def run(self, every: int = 100) -> None:
         """Train to the last step, with a progress bar; a line of the log and a checkpoint every `every` steps."""
         sets = development_sets(self.tokenizer, self.plan.seed)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -271,11 +292,12 @@ class Trainer:
                 self.seconds += time.monotonic() - started
                 stage = "reading" if self.reading else "induction"
                 progress.update(task, completed=self.read, description=f"{stage} {self.step}: loss {self.average:.3f}")
-                if self.step % (every if self.reading else 50) == 0 or self.read == self.plan.steps:
+                if self.step % every == 0 or self.read == self.plan.steps:
                     self._note(self.evaluate(sets) if self.reading else {})
 
     def _note(self, scores: dict[str, float]) -> None:
         line = {"step": float(self.step), "read": float(self.read), "loss": round(self.average, 4),
+                "level": round(self.level, 3), "found": round(self.found, 3),
                 "tokens": float(self.tokens), "seconds": round(self.seconds), **scores}  # fmt: skip
         self.log.append(line)
         print(json.dumps(line), flush=True)
