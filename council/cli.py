@@ -71,7 +71,7 @@ def _console(out: TextIO) -> Console:
 
 def _read_questions(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise DatasetError(f"{path} can't be read: {exc}") from exc
     questions = []
@@ -206,7 +206,7 @@ def models(
         try:
             if health:
                 with Console(stderr=True).status("Starting the hosts"):
-                    council.start()
+                    council.start_hosts()
             members = council.members(health)
         finally:
             council.close()
@@ -230,12 +230,12 @@ def models(
 
 
 @app.command()
-def doctor(config: Config = "pocket", as_json: AsJson = False) -> None:
+def doctor(config: Config = "pocket", as_json: AsJson = False, settings: Settings = None) -> None:
     """Say what works on this machine, what does not, and what to do. Exit status 1 if anything needed is missing."""
     from council.doctor import examine
 
     with _only_ours_on_stdout() as out:
-        findings = examine(config)
+        findings = examine(config, _overrides(settings))
         if as_json:
             print(json.dumps([f.__dict__ for f in findings]), file=out)
         else:

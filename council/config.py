@@ -122,6 +122,14 @@ class CouncilConfig(Strict):
         for s in self.specialists:
             if s.engine not in engines:
                 raise ValueError(f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}")
+        contexts = {e.name: e.max_context for e in self.engines}
+        for s in self.specialists:
+            if s.max_tokens >= contexts[s.engine]:
+                raise ValueError(
+                    f"specialists: {s.name!r}: max_tokens ({s.max_tokens}) leaves no room in max_context ({contexts[s.engine]})"
+                )
+        if self.routing.policy == "top_k" and self.aggregator.quorum > self.routing.top_k:
+            raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from routing.top_k: {self.routing.top_k}")
         if self.aggregator.quorum > len(members):
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
         return self
@@ -173,7 +181,7 @@ def _override(tree: dict[str, Any], key: str, value: Any) -> None:
     node: Any = tree
     for part in parents:
         if isinstance(node, list):
-            named = [x for i, x in enumerate(node) if part in (str(i), x.get("name"))]
+            named = [x for i, x in enumerate(node) if part == str(i) or (isinstance(x, dict) and x.get("name") == part)]
             if not named:
                 raise ConfigError(f"unknown key {key!r}: there is no {part!r} in that list")
             node = named[0]

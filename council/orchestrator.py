@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -82,7 +83,7 @@ class Council:
         self._router: Router | None = None
         self._hosts: HostPool | None = None
         self._counters: dict[str, TokenCount] = {}
-        self._closed = False
+        self._ready = self._closed = False
 
     @classmethod
     def from_config(cls, config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None) -> Council:
@@ -105,27 +106,39 @@ class Council:
     def start(self) -> None:
         """Start the hosts and load the embedder, at the same time. Raises StartError or RetrievalError in one line."""
         with self._lock:
+            if self._ready:
+                return
+            prepared = self._threads.submit(self._prepare) if not self._closed else None
+            self.start_hosts()
+            try:
+                if prepared is not None:
+                    prepared.result()
+            except EngineError as exc:
+                raise StartError(str(exc)) from exc
+            self._ready = True
+
+    def start_hosts(self) -> None:
+        """Start the hosts alone; `start` does it too. Raises StartError."""
+        with self._lock:
+            if self._closed:
+                raise StartError("this council is closed; make a new one")
             if self._hosts is not None:
                 return
             from specialists.deployment import HostPool
 
-            ready = self._threads.submit(self._prepare)
             hosts = HostPool(self.config.name, self.config.engines, self.config.specialists)
             try:
                 hosts.start(self.config.ray_address)
-                ready.result()
             except EngineError as exc:
                 raise StartError(str(exc)) from exc
-            except BaseException:
-                hosts.stop()
-                raise
             self._hosts = hosts
 
     def _prepare(self) -> None:
         """Everything a question needs beside the hosts."""
         embedder = self.retriever.embedder
         self._router = Router(self.config.routing, self.config.specialists, embedder.embed)
-        by_engine = {e.name: token_counter(e) for e in self.config.engines}
+        used = {s.engine for s in self.config.specialists}
+        by_engine = {e.name: token_counter(e) for e in self.config.engines if e.name in used}
         self._counters = {s.name: by_engine[s.engine] for s in self.config.specialists}
 
     def close(self) -> None:
@@ -134,12 +147,16 @@ class Council:
             if self._closed:
                 return
             self._closed = True
-            self._loop.stop()
-            if self._hosts is not None:
-                self._hosts.stop()
-            self._threads.shutdown(wait=True)
-            if self._retriever is not None:
-                self._retriever.close()
+            with ExitStack() as left:  # each, whatever the others raise; last pushed, first run
+                left.callback(self._close_store)
+                left.callback(self._threads.shutdown)
+                if self._hosts is not None:
+                    left.callback(self._hosts.stop)
+                left.callback(self._loop.stop)
+
+    def _close_store(self) -> None:
+        if self._retriever is not None:
+            self._retriever.close()
 
     @property
     def retriever(self) -> Retriever:
@@ -169,11 +186,11 @@ class Council:
         """The council's verdict. Raises QuestionError for a question that can't be asked; a member's fault never
         raises, it is an opinion with an error."""
         self.start()
-        return self._loop.submit(self._ask(_as_question(question), retrieval, specialists)).result()
+        return self._loop.run(self._ask(_as_question(question), retrieval, specialists))
 
     async def aask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
         """`ask` without blocking the caller's event loop; cancelling it cancels what is in flight."""
-        if self._hosts is None:
+        if not self._ready:
             await asyncio.get_running_loop().run_in_executor(None, self.start)
         return await asyncio.wrap_future(self._loop.submit(self._ask(_as_question(question), retrieval, specialists)))
 
@@ -182,9 +199,11 @@ class Council:
         concurrency: int = 8, progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:  # fmt: skip
         """A verdict for each question, in order, `concurrency` at a time. A question that can't be asked fails alone."""
+        if concurrency < 1:
+            raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
         self.start()
         work = self._ask_many(list(questions), retrieval, specialists, concurrency, progress)
-        return self._loop.submit(work).result()
+        return self._loop.run(work)
 
     async def _ask_many(
         self, questions: Sequence[str | Question], retrieval: bool, specialists: Sequence[str] | None, concurrency: int,
@@ -197,14 +216,16 @@ class Council:
             async with free:
                 try:
                     verdict = await self._ask(_as_question(question), retrieval, specialists)
-                except QuestionError as exc:
+                except CouncilError as exc:
                     verdict = Verdict(status="failed", reason=str(exc))
             done += 1
             if progress is not None:
                 progress(done)
             return verdict
 
-        return list(await asyncio.gather(*(one(q) for q in questions)))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(q)) for q in questions]
+        return [task.result() for task in tasks]
 
     async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
         started = time.monotonic()
@@ -314,7 +335,7 @@ class Council:
         engines = {e.name: e for e in self.config.engines}
         known: dict[str, Health] = {}
         if health and self._hosts is not None:
-            known = {name: self._loop.submit(self._hosts.health(name)).result() for name in {s.engine for s in self.config.specialists}}
+            known = {name: self._loop.run(self._hosts.health(name)) for name in {s.engine for s in self.config.specialists}}
         listed = []
         for s in self.config.specialists:
             weights = resolve_weights(s.adapter or engines[s.engine].model or "none")

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import math
 import os
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import ray
 from ray import serve
@@ -36,8 +37,8 @@ from specialists.protocol import (
 )
 from specialists.tokens import is_local, locate
 
-T = TypeVar("T")
 NO_PROXY = "Disabled"
+START_TIMEOUT_S: Final = 600.0
 SERVE_CONTROLLER_NAME, SERVE_NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
 
 
@@ -87,6 +88,21 @@ def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[Special
                 )
 
 
+@dataclass
+class _OwnRay:
+    """Whether this process started Ray itself, and how many pools use it: the last one out turns it off."""
+
+    started: bool = False
+    users: int = 0
+
+
+_OWN_RAY: Final = _OwnRay()
+
+
+def _last_line(exc: BaseException) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[-1]
+
+
 def _serve_is_running() -> bool:
     try:
         ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
@@ -118,7 +134,8 @@ class HostPool:
         self._members = {e.name: tuple(s for s in specialists if s.engine == e.name) for e in engines}
         self._prefix = f"{name}-{uuid.uuid4().hex[:6]}"
         self._handles: dict[str, DeploymentHandle[Any]] = {}
-        self._own_ray = False
+        self._applications: list[str] = []
+        self._uses_ray = False
         self._own_serve = False
 
     def start(self, ray_address: str | None = None) -> None:
@@ -131,15 +148,34 @@ class HostPool:
             targets = [
                 serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in used
             ]
-            handles = serve.run_many(targets, wait_for_applications_running=True)
+            self._applications = [target.name for target in targets]
+            handles = serve.run_many(targets, wait_for_applications_running=False)
+            self._await_running()
             self._handles = {e.name: h for e, h in zip(used, handles, strict=True)}
         except EngineError:
             self.stop()
             raise
-        except (RayError, RuntimeError, ConnectionError, TimeoutError) as exc:
-            reason = self._why_not_running() or str(exc).strip().splitlines()[-1]
+        except BaseException as exc:
+            reason = (self._why_not_running() if ray.is_initialized() else None) or _last_line(exc)
             self.stop()
+            if not isinstance(exc, RayError | RayServeException | RuntimeError | ValueError | OSError):
+                raise
             raise HostError(f"the hosts could not be started: {reason}") from exc
+
+    def _await_running(self) -> None:
+        """Return when every application runs; raise HostError when one failed, or START_TIMEOUT_S has passed."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            states = {n: a for n, a in serve.status().applications.items() if n in self._applications}
+            if len(states) == len(self._applications) and all(a.status == "RUNNING" for a in states.values()):
+                return
+            if any(a.status in ("DEPLOY_FAILED", "UNHEALTHY") for a in states.values()):
+                raise RuntimeError("a host failed while it started")
+            if time.monotonic() > deadline:
+                raise HostError(
+                    f"the hosts were not running after {START_TIMEOUT_S:g} s: the cluster's CPUs or GPUs may be in use; free some"
+                )
+            time.sleep(0.1)
 
     def _start_ray(self, address: str | None, used: Sequence[EngineConfig]) -> None:
         for name in ("ray", "ray.serve"):
@@ -152,7 +188,9 @@ class HostPool:
             else:
                 wanted = sum(e.resources.num_cpus * e.resources.replicas for e in used)
                 ray.init(num_cpus=max(os.cpu_count() or 1, math.ceil(wanted)), include_dashboard=False, **quiet)
-            self._own_ray = True
+            _OWN_RAY.started = True
+        _OWN_RAY.users += 1
+        self._uses_ray = True
         self._own_serve = not _serve_is_running()
         serve.start(proxy_location=NO_PROXY, logging_config={"log_level": "ERROR", "enable_access_log": False})
 
@@ -179,29 +217,32 @@ class HostPool:
                     return lines[-1].partition(": ")[2]
         return None
 
-    def engine_of(self, specialist: str) -> str:
-        """The engine that hosts a specialist."""
-        return next(e for e, members in self._members.items() if any(m.name == specialist for m in members))
-
     async def generate(self, engine: str, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Generations of one host, in the order of the requests. Raises EngineError; cancelling it cancels them there."""
-        return await self._call(engine, lambda host: host.generate.remote(list(requests)))
+        generations: list[Generation] = await self._call(engine, lambda host: host.generate.remote(list(requests)))
+        return generations
 
     async def score(self, engine: str, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Scores of one host, in the order of the requests. Raises EngineError."""
-        return await self._call(engine, lambda host: host.score.remote(list(requests)))
+        scores: list[Score] = await self._call(engine, lambda host: host.score.remote(list(requests)))
+        return scores
 
     async def health(self, engine: str) -> Health:
         """How a host's engine is; not ok, with the reason, if it can't be asked."""
         try:
-            return await asyncio.wait_for(self._call(engine, lambda host: host.health.remote()), 10.0)
+            health: Health = await asyncio.wait_for(self._call(engine, lambda host: host.health.remote()), 10.0)
+            return health
         except (EngineError, TimeoutError) as exc:
             return Health(False, str(exc) or "no answer within 10 s")
 
-    async def _call(self, engine: str, call: Callable[[DeploymentHandle[Any]], Awaitable[T]]) -> T:
-        """The one place where Ray's errors become ours."""
+    async def _call(self, engine: str, call: Callable[[DeploymentHandle[Any]], Any]) -> Any:
+        """The one place where Ray's errors become ours. Cancelled, it cancels the call in the replica too."""
+        response = call(self._handles[engine])
         try:
-            return await call(self._handles[engine])
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
         except BackPressureError as exc:
             raise HostError(f"host {engine!r} is overloaded: its queue is full") from exc
         except RayTaskError as exc:
@@ -211,17 +252,21 @@ class HostPool:
             raise HostError(f"host {engine!r} died or can't be reached: {type(exc).__name__}") from exc
 
     def stop(self) -> None:
-        """Delete this council's hosts; stop Serve and Ray if this pool started them."""
-        if not ray.is_initialized():
+        """Delete this council's hosts; stop Serve and Ray if they were started here and nobody else uses them."""
+        if not self._uses_ray:
             return
+        self._uses_ray = False
+        _OWN_RAY.users -= 1
         try:
-            for name in list(self._handles):
-                if self._own_ray or not self._own_serve:
-                    serve.delete(f"{self._prefix}-{name}")
-            if self._own_serve and not self._own_ray:  # a Ray of our own ends with all that is in it
+            for name in self._applications:
+                serve.delete(name)
+            ends_with_ray = _OWN_RAY.started and not _OWN_RAY.users
+            if self._own_serve and not ends_with_ray and not serve.status().applications:
                 serve.shutdown()  # type: ignore[no-untyped-call]
-        except (RayError, RayServeException):
+        except (RayError, RayServeException, RuntimeError, TimeoutError):
             logging.getLogger(__name__).debug("Serve had stopped already", exc_info=True)
-        self._handles = {}
-        if self._own_ray:
-            ray.shutdown()
+        finally:
+            self._applications, self._handles = [], {}
+            if _OWN_RAY.started and not _OWN_RAY.users:
+                _OWN_RAY.started = False
+                ray.shutdown()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specialists.config import EngineConfig, resolve_weights
-from specialists.prompt_format import Message
+from specialists.prompt_format import Message, render_messages
 from specialists.protocol import WeightsInvalid, WeightsMissing
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ def load_tokenizer(owner: str, name: str, trust_remote_code: bool = False) -> Pr
     path = locate(owner, name)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code, padding_side="left")
-    except (OSError, ValueError) as exc:
+    except Exception as exc:  # a broken tokenizer.json raises Exception itself
         raise WeightsMissing(f"{owner}: no tokenizer at {path}: {_first_line(exc)}") from exc
     if tokenizer.chat_template is None:
         raise WeightsInvalid(f"{owner}: the tokenizer at {path} has no chat template; use a model tuned for chat")
+    try:
+        _render(tokenizer, render_messages("q", [], "p"), True)
+    except Exception as exc:  # whatever a template may raise
+        raise WeightsInvalid(f"{owner}: the chat template at {path} can't render a system and a user turn: {_first_line(exc)}") from exc
     return tokenizer
 
 

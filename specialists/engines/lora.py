@@ -41,7 +41,7 @@ def load_adapter(name: str, folder: Path) -> Adapter:
         config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         tensors = load_file(folder / WEIGHTS_FILE)
         scaling = config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
-    except (OSError, ValueError, KeyError, SafetensorError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, SafetensorError) as exc:
         raise WeightsInvalid(f"specialist {name!r}: the adapter at {folder} can't be read: {exc!r}") from exc
     unsupported = [key for key in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(key)]
     if unsupported or config.get("bias", "none") != "none" or config.get("peft_type", "LORA") != "LORA":
@@ -56,6 +56,12 @@ def load_adapter(name: str, folder: Path) -> Adapter:
             if up is None or up.shape[1] != down.shape[0]:
                 raise WeightsInvalid(f"specialist {name!r}: the adapter at {folder} has no fitting lora_B for {layer}")
             layers[layer] = (down.float(), up.float() * scaling)
+    known = {f"base_model.model.{layer}.lora_{half}.weight" for layer in layers for half in "AB"}
+    strange = sorted(set(tensors) - known)
+    if strange or not layers:
+        raise WeightsInvalid(
+            f"specialist {name!r}: the adapter at {folder} has tensors that are no plain LoRA: {strange[:1] or 'none at all'}"
+        )
     return Adapter(name, layers)
 
 

@@ -112,6 +112,8 @@ class TransformersEngine:
         self._tokenizer = load_tokenizer(f"engine {config.name!r}", str(config.model), config.trust_remote_code)
         self._selection = install_adapters(self._model, adapters) if adapters else None
         wanted = "cuda" if options.device == "auto" and torch.cuda.is_available() else options.device
+        if wanted == "cuda" and not torch.cuda.is_available():
+            raise OptionError(f"engine {config.name!r}: option 'device': there is no CUDA device here; set it to auto or cpu")
         self._device = torch.device("cpu" if wanted == "auto" else wanted)
         self._model.to(self._device).eval()  # type: ignore[arg-type]
         self._adapter_of = {s.name: 0 for s in specialists} | {s.name: i for i, s in enumerate(adapted, 1)}
@@ -124,7 +126,7 @@ class TransformersEngine:
         self._wake: asyncio.Event | None = None
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{config.name}")
-        self._closed = False
+        self._closed, self._broken = False, ""
 
     def _end_tokens(self) -> frozenset[int]:
         configured = self._model.generation_config.eos_token_id if self._model.generation_config else None
@@ -171,6 +173,8 @@ class TransformersEngine:
             room, what = len(job.answer), f"an answer of {len(job.answer)}"
         else:
             room, what = job.request.max_tokens, f"an answer of up to {job.request.max_tokens}"
+        if job.rows < 1:
+            return "n must be at least 1"
         if job.rows > self.config.max_batch:
             return f"{job.rows} samples are more than engine {self.config.name!r} takes in a batch ({self.config.max_batch})"
         if length + room > self.config.max_context:
@@ -193,8 +197,15 @@ class TransformersEngine:
                 run = self._generate_batch if isinstance(batch[0].request, GenerationRequest) else self._score_batch
                 try:
                     outcomes: Sequence[Generation | Score] = await loop.run_in_executor(self._thread, run, batch)
+                except asyncio.CancelledError:
+                    for job in batch:
+                        if not job.done.done():
+                            job.done.set_exception(HostError(f"engine {self.config.name!r} was closed"))
+                    raise
                 except Exception as exc:  # whatever a model's code raises fails this batch, not the engine
                     outcomes = [_failed(job, f"engine {self.config.name!r} failed: {exc}") for job in batch]
+                    if isinstance(exc, torch.AcceleratorError) and not isinstance(exc, torch.OutOfMemoryError):
+                        self._broken = f"the device failed: {exc}".splitlines()[0]  # its context can't be used again
                 for job, outcome in zip(batch, outcomes, strict=True):
                     if not job.done.done():
                         job.done.set_result(outcome)
@@ -319,6 +330,8 @@ class TransformersEngine:
     async def health(self) -> Health:
         if self._closed:
             return Health(False, "closed", self._facts)
+        if self._broken:
+            return Health(False, self._broken, self._facts)
         return Health(True, f"{len(self._queue)} waiting", self._facts)
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ class Plan:
     It forms on few tokens within some 300 steps, and the others join; each pool is judged among its own tokens alone, since
     a softmax over all would teach that those to come never occur, and undo the copying when they do."""
     induction_loss: float = 0.6
-    found: tuple[float, float] = (0.45, 0.6)
+    found: tuple[float, float] = (0.35, 0.5)
     """Exercises get easier while fewer answers than the first share are found, and harder while more than the second are."""
     level_steps: int = 300
     decay_share: float = 0.3

@@ -31,7 +31,7 @@ def test_the_loss_is_that_of_the_supervised_heads_alone(tmp_path: Path) -> None:
             hidden_states(trainer.model, batch)
         loss = pointing_loss(trainer.model, read[0], batch)
         trainer.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert layer.get_submodule("self_attn.v_proj").weight.grad is None
         trainer.optimizer.step()
         losses.append(loss.item())
