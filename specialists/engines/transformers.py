@@ -18,6 +18,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from specialists.config import EngineConfig, SpecialistConfig, Strict
 from specialists.engines.lora import install_adapters, load_adapter
@@ -88,6 +89,7 @@ def _load_model(config: EngineConfig, options: TransformersOptions) -> PreTraine
     if config.model is None:
         raise WeightsMissing(f"engine {config.name!r}: no model is configured; set engines.{config.name}.model")
     path = locate(f"engine {config.name!r}", config.model)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             path, use_safetensors=True, trust_remote_code=config.trust_remote_code, dtype=getattr(torch, options.dtype)

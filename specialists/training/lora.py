@@ -55,7 +55,7 @@ def persona_of(domain: str) -> str:
 
 
 def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Library, domain: str, count: int) -> Batch:
-    """Half made-up passages (mostly of the domain), a fourth the library's passages, a fourth from memory."""
+    """A fourth made-up passages (mostly of the domain), half the library's passages, a fourth from memory."""
     persona = persona_of(domain)
     own, others = library.pick("train", domain), [f for f in library.pick("train") if f.domain != domain]
     exercises: list[Exercise] = []
@@ -64,8 +64,8 @@ def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Libra
         kind = place % 4
         if kind == 0:
             exercises.append(recall_exercise(rng, own, others, persona, layout))
-        elif kind == 1:
-            exercises.append(reading_exercise(rng, own if rng.random() < 0.7 else others, persona, layout))
+        elif kind < 3:
+            exercises.append(reading_exercise(rng, own if rng.random() < 0.5 else others, persona, layout))
         else:
             made = make_exercise(rng, rng.randint(2, 5), banks=(domain, domain, domain, "general"))
             exercises.append(Exercise(persona, layout, made.passages, made.questions))

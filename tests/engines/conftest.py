@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from council.config import load_config, presets
+from council.config import load_config
+from specialists.config import POCKET as SHIPPED
 from specialists.engines.transformers import TransformersEngine
 from specialists.prompt_format import Message, render_messages
-
-POCKET = presets()["pocket"].parent / "pocket"
+from specialists.training.reading import make_exercise
 
 
 @pytest.fixture(scope="session")
@@ -21,21 +22,14 @@ def engine() -> TransformersEngine:
 
 
 def prompts(count: int) -> list[list[Message]]:
-    """Prompts of different lengths: test questions with one to four documents of the library."""
-    documents = [json.loads(line) for line in (POCKET / "library" / "physics.jsonl").read_text().splitlines()]
-    questions = [json.loads(line) for line in (POCKET / "questions.jsonl").read_text().splitlines()]
-    asked = [q["question"] for q in questions if q["domain"] == "physics" and q["split"] == "test"]
+    """Prompts of different lengths: made-up passages, one to four of them, with a question that they answer."""
     made = []
-    for i in range(count):
-        shown = [(d["title"], d["text"]) for d in documents[i : i + 1 + i % 4]]
-        made.append(render_messages(asked[i % len(asked)], shown, "You are a specialist in physics."))
+    for seed in range(count):
+        exercise = make_exercise(Random(seed), 1 + seed % 4, questions=1, unanswerable=0.0)
+        made.append(render_messages(exercise.questions[0][0], exercise.passages, "You are a specialist in physics."))
     return made
 
 
 def copy_adapter(name: str, to: Path) -> Path:
     """A copy of a shipped adapter, to be broken."""
-    import shutil
-
-    from specialists.config import POCKET as SHIPPED
-
     return Path(shutil.copytree(SHIPPED / name, to / name))

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
-from specialists.config import EngineConfig, SpecialistConfig
+from specialists.config import POCKET, EngineConfig, SpecialistConfig
 from specialists.engines import build_engine
 from specialists.engines.transformers import TransformersEngine
 from specialists.protocol import Engine, GenerationRequest, HostError, OptionError, ScoreRequest, WeightsInvalid, WeightsMissing
@@ -139,10 +140,6 @@ def test_broken_adapter_weights_are_named(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
-    import shutil
-
-    from specialists.config import POCKET
-
     folder = Path(shutil.copytree(POCKET / "base", tmp_path / "base"))
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(WeightsMissing, match="can't be loaded"):
