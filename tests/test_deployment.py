@@ -72,6 +72,20 @@ async def test_a_killed_replica_comes_back(pool: HostPool) -> None:
     assert (await pool.generate("script", [GenerationRequest("a", ASKED)]))[0].samples[0].text == "Ada"
 
 
+async def test_a_cancelled_call_ends_in_the_replica_too(ray_session: None) -> None:
+    """One call at a time fits into this host: the second is served only because the first, long one was cancelled there."""
+    config = engine("one", delays_s={"long": 300.0}).model_copy(update={"max_ongoing_requests": 1})
+    pool = HostPool("one", [config], [specialist("long", "one"), specialist("short", "one")])
+    pool.start()
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pool.generate("one", [GenerationRequest("long", ASKED)]), 1.0)
+        said = await asyncio.wait_for(pool.generate("one", [GenerationRequest("short", ASKED)]), 60.0)
+        assert said[0].samples
+    finally:
+        pool.stop()
+
+
 def test_missing_weights_name_the_member_and_the_path(tmp_path: Path) -> None:
     model = EngineConfig(name="e", model="pocket:base")
     with pytest.raises(WeightsMissing, match=f"specialist 'law': weights not found at {tmp_path}/gone"):
