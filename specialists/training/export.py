@@ -29,7 +29,7 @@ def export_base(trainer: Trainer, folder: Path = BASE) -> dict[str, float]:
     facts = {
         "architecture": f"Llama, {trainer.plan.layers} layers, width {trainer.plan.width}, {trainer.plan.heads} heads, "
         f"vocabulary {len(trainer.tokenizer)}, tied embeddings, {sum(p.numel() for p in model.parameters()):,} parameters",
-        "data": "specialists.training.reading: made-up passages, 8 questions each, 30% of which they do not answer",
+        "data": "specialists.training.reading and .documents: made-up passages, 8 questions each, 30% of which they do not answer",
         "steps": f"{trainer.step - trainer.read:,} of induction, {trainer.read:,} of reading",
         "tokens": f"{trainer.tokens:,}",
         "seconds": f"{trainer.seconds:,.0f}",
@@ -40,6 +40,7 @@ def export_base(trainer: Trainer, folder: Path = BASE) -> dict[str, float]:
     named = {
         "made-up passages (4), relations known from training, new names": scores["known_relations"],
         "made-up passages (4), relations never trained on, new names": scores["unseen_relations"],
+        "made-up documents (3) of builds never trained on": scores["unseen_documents"],
     }
     write_card(folder, "pocket base", ABOUT, facts, named)
     return scores

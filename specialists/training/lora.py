@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from specialists.training.cards import hardware, write_card
+from specialists.training.documents import make_document_exercise
 from specialists.training.library import (
     Library,
     held_out_exercise,
@@ -34,6 +35,8 @@ from specialists.training.reading import LAYOUTS, Exercise, make_exercise
 from specialists.training.scratch import BASE, exact_match, reading_loss
 
 DOMAINS: Final = ("medicine", "law", "finance", "physics", "computing")
+GROUPS: Final = {"medicine": "medicine", "law": "law", "finance": "business", "physics": "science", "computing": "computing"}
+"""The documents (specialists.training.documents) of each domain."""
 MODULES: Final = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -67,7 +70,10 @@ def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Libra
         elif kind < 3:
             exercises.append(reading_exercise(rng, own if rng.random() < 0.5 else others, persona, layout))
         else:
-            made = make_exercise(rng, rng.randint(2, 5), banks=(domain, domain, domain, "general"))
+            if rng.random() < 0.5:
+                made = make_exercise(rng, rng.randint(2, 5), banks=(domain, domain, domain, "general"))
+            else:
+                made = make_document_exercise(rng, rng.randint(2, 4), groups=(GROUPS[domain], GROUPS[domain], "everyday"))
             exercises.append(Exercise(persona, layout, made.passages, made.questions))
     packed = [pack(tokenizer, e) for e in exercises]
     return collate(packed, int(tokenizer.pad_token_id), 64 * -(-max(len(p.ids) for p in packed) // 64))

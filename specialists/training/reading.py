@@ -135,7 +135,7 @@ def _passage(
     return title, " ".join(sentences)
 
 
-def _dress(rng: Random, question: str) -> str:
+def dress(rng: Random, question: str) -> str:
     """Small changes that people make to a question."""
     pick = rng.random()
     if pick < 0.05:
@@ -148,7 +148,7 @@ def _dress(rng: Random, question: str) -> str:
 
 
 def _ask(rng: Random, relation: Relation, name: str) -> str:
-    return _dress(rng, _sentence_start(fill(rng.choice(relation.asks), rng, {"E": name})))
+    return dress(rng, _sentence_start(fill(rng.choice(relation.asks), rng, {"E": name})))
 
 
 def _unanswerable(rng: Random, subjects: Sequence[_Subject], spare: dict[str, list[Relation]]) -> str | None:

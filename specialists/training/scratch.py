@@ -23,13 +23,16 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from specialists.training.documents import make_document_exercise
 from specialists.training.packing import Batch, Packed, collate, pack
 from specialists.training.pointing import captured_input, pointing_layer, pointing_loss
-from specialists.training.reading import UNANSWERABLE_SHARE, make_exercise
+from specialists.training.reading import UNANSWERABLE_SHARE, Exercise, make_exercise
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
 FIRST_WEIGHT: Final = 3.0
 TEXT_WEIGHT: Final = 0.4
+DOCUMENTS_SHARE: Final = 0.5
+"""Of batches, once reading has begun: natural documents in place of single sentences put together."""
 POINTING_WEIGHT: Final = 1.0
 OTHERS: Final = 2048
 BASE: Final = Path(__file__).parent.parent / "pocket" / "base"
@@ -140,10 +143,15 @@ def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float,
     refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.5) / 0.4)
     plain = max(0.05, 0.85 - 1.2 * level)
     passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
-    room = 64 * (1 + (70 * passages + 260) // 64)
+    natural = passages > 0 and level >= 0.25 and rng.random() < DOCUMENTS_SHARE
+    room = 64 * (1 + ((115 if natural else 70) * passages + 260) // 64)
     packed: list[Packed] = []
     while len(packed) < max(8, tokens // room):
-        exercise = pack(tokenizer, make_exercise(rng, passages, unanswerable=refused, plain=plain))
+        if natural:
+            made = make_document_exercise(rng, passages, unanswerable=refused)
+        else:
+            made = make_exercise(rng, passages, unanswerable=refused, plain=plain)
+        exercise = pack(tokenizer, made)
         if len(exercise.ids) <= room:
             packed.append(exercise)
     return collate(packed, int(tokenizer.pad_token_id), room)
@@ -179,14 +187,20 @@ def exact_match(model: LlamaForCausalLM, batches: list[Batch]) -> float:
 
 
 def development_sets(tokenizer: PreTrainedTokenizerBase, seed: int) -> dict[str, list[Batch]]:
-    """Exercises never trained on: relations that training knows with new names, and relations it never sees."""
+    """Exercises never trained on: relations that training knows with new names, and relations and documents it never sees."""
     sets: dict[str, list[Batch]] = {}
     for name, held_out in (("known_relations", False), ("unseen_relations", True)):
         rng = Random(seed + 1)
         exercises = [make_exercise(rng, 4, 5, held_out=held_out) for _ in range(48)]
-        packed = [pack(tokenizer, e) for e in exercises if e.questions]
-        sets[name] = [collate(packed[i : i + 16], int(tokenizer.pad_token_id)) for i in range(0, len(packed), 16)]
+        sets[name] = _collated(tokenizer, exercises)
+    rng = Random(seed + 2)
+    sets["unseen_documents"] = _collated(tokenizer, [make_document_exercise(rng, 3, 5, held_out=True) for _ in range(48)])
     return sets
+
+
+def _collated(tokenizer: PreTrainedTokenizerBase, exercises: list[Exercise]) -> list[Batch]:
+    packed = [pack(tokenizer, e) for e in exercises if e.questions]
+    return [collate(packed[i : i + 16], int(tokenizer.pad_token_id)) for i in range(0, len(packed), 16)]
 
 
 class Trainer:

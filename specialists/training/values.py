@@ -172,6 +172,7 @@ VALUES: Final[dict[str, Callable[[Random], str]]] = {
     "weekday": _fixed(WEEKDAYS),
     "season": _fixed("spring|summer|autumn|winter|late spring|early summer|late autumn|midwinter"),
     "weather": _fixed("rain|fog|snow|drizzle|hail|thunderstorms|sleet|sandstorms|dry heat|frost|strong winds|low cloud"),
+    "country": lambda rng: made_up_name(rng) + rng.choice(["ia", "land", "stan", ""]),
     "country_word": lambda rng: made_up_name(rng) + rng.choice(["ia", "land", "stan", ""]),
     "language": lambda rng: capital(word(rng, "languages")) if rng.random() < 0.6 else made_up_name(rng) + "ish",
 }
