@@ -1,7 +1,7 @@
 """Attention supervised: while it writes an answer, a head looks at the token of the passage that it is to copy.
 
 Which token that is, is known: the exercise was made with it. The head is an ordinary one and nothing of this is left in
-the model that is served; it only spares the search for a circuit that a small model finds late, if at all.
+the model that is served; it is meant to spare the search for a circuit that a small model finds late.
 """
 
 from __future__ import annotations
