@@ -64,10 +64,14 @@ def slots(template: Template) -> set[str]:
 
 @cache
 def load_templates() -> dict[str, tuple[Template, ...]]:
-    """All templates, by the name of their file."""
+    """All templates, by group: the name of their file up to a hyphen."""
     folder = files("specialists.training") / "documents"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return {name.removesuffix(".yaml"): tuple(_read(row) for row in yaml.safe_load((folder / name).read_text("utf-8"))) for name in names}
+    groups: dict[str, tuple[Template, ...]] = {}
+    for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")):
+        group = name.removesuffix(".yaml").partition("-")[0]
+        rows = yaml.load((folder / name).read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        groups[group] = groups.get(group, ()) + tuple(_read(row) for row in rows)
+    return groups
 
 
 def _read(row: dict[str, Any]) -> Template:
@@ -82,10 +86,10 @@ def trained_templates(group: str, held_out: bool = False) -> tuple[Template, ...
     return tuple(t for t in load_templates()[group] if t.held_out == held_out)
 
 
-def fill_template(rng: Random, template: Template) -> Filled:
-    """Values for every slot; no two slots of one document have the same."""
-    values: dict[str, str] = {}
-    for slot in sorted(slots(template)):
+def fill_template(rng: Random, template: Template, name: str | None = None) -> Filled:
+    """Values for every slot, `name` for what the document is about; no two slots of one document have the same."""
+    values: dict[str, str] = {} if name is None else {"{E}": name}
+    for slot in sorted(slots(template) - set(values)):
         name = slot.strip("{}")
         kind = template.subject if name == "E" else name.rstrip("0123456789")
         for _ in range(20):
@@ -111,7 +115,11 @@ def make_document_exercise(
     if passages > 1 and rng.random() < 0.3:
         chosen[-1] = chosen[0]  # the same build about another subject: only its name tells them apart
     rng.shuffle(chosen)
-    shown = [fill_template(rng, template) for template in chosen]
+    shown: list[Filled] = []
+    for template in chosen:  # now and then two documents on one subject, as pieces of one file are
+        near = [f for f in shown if f.template.subject == template.subject and f.template is not template]
+        same = [f.values["{E}"] for f in near if "{E}" in f.values]
+        shown.append(fill_template(rng, template, rng.choice(same) if same and rng.random() < 0.3 else None))
     rendered = tuple((capital(f.render(f.template.title)), f.render(f.template.text)) for f in shown)
     asks = [(f, wordings, answer) for f in shown for wordings, answer in f.template.asks]
     rng.shuffle(asks)

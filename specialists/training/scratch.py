@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,16 +26,20 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from specialists.training.documents import make_document_exercise
 from specialists.training.packing import Batch, Packed, collate, pack
-from specialists.training.pointing import captured_input, pointing_layer, pointing_loss
+from specialists.training.pointing import induction_attention_loss, pointing_layer, pointing_loss
 from specialists.training.reading import UNANSWERABLE_SHARE, Exercise, make_exercise
+from specialists.training.rewording import reword
 from specialists.training.tokenizer import MAX_LENGTH, load_or_train
 
 FIRST_WEIGHT: Final = 3.0
 TEXT_WEIGHT: Final = 0.4
-DOCUMENTS_SHARE: Final = 0.5
+DOCUMENTS_SHARE: Final = 0.6
 """Of batches, once reading has begun: natural documents in place of single sentences put together."""
+REWORDED_SHARE: Final = 0.4
+"""Of natural documents: with words exchanged for others, so that reading does not hang on known ones."""
 POINTING_WEIGHT: Final = 1.0
 OTHERS: Final = 2048
+EMBEDDINGS_SHARE: Final = 0.02
 BASE: Final = Path(__file__).parent.parent / "pocket" / "base"
 
 
@@ -43,31 +48,35 @@ class Plan:
     """What a run does; saved with its checkpoints."""
 
     layers: int = 5
-    width: int = 160
-    hidden: int = 448
-    heads: int = 5
-    steps: int = 3200
+    width: int = 256
+    hidden: int = 640
+    heads: int = 4
+    steps: int = 6000
     """Of reading; induction comes before them and takes what it takes."""
-    induction_pools: tuple[int, ...] = (512, 1024, 2048, 4096)
-    """How many different tokens the strings are drawn from; the next pool, and then reading, once copying works.
-    It forms on few tokens within some 300 steps, and the others join; each pool is judged among its own tokens alone, since
-    a softmax over all would teach that those to come never occur, and undo the copying when they do."""
     induction_loss: float = 0.6
+    """Of copying, averaged over steps; reading begins once it is below."""
     found: tuple[float, float] = (0.35, 0.5)
     """Exercises get easier while fewer answers than the first share are found, and harder while more than the second are."""
     level_steps: int = 300
+    latest: tuple[float, float] = (0.35, 0.7)
+    """Shares of the run: from the first on exercises get harder whatever is found, and by the second they are the hardest."""
     decay_share: float = 0.3
     warmup: int = 100
-    rate: float = 2e-3
+    rate: float = 1.5e-3
     tokens_per_batch: int = 7000
     seed: int = 20261120
+
+    def least_level(self, read: int) -> float:
+        """The level that exercises have at the least after `read` steps of reading."""
+        begin, end = self.latest
+        return min(1.0, max(0.0, (read / max(1, self.steps) - begin) / (end - begin)))
 
 
 def build_model(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     """A Llama of the plan's size, with weights drawn from the current seed.
 
-    Layers from the third on begin as the identity: copying needs two layers, and forms within some 320 steps as it does
-    in a model that has no more of them.
+    Layers from the third on begin as the identity: copying needs two. The embeddings have something in common, so that
+    a head can look one token back whatever the tokens are.
     """
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=plan.width, intermediate_size=plan.hidden, num_hidden_layers=plan.layers,
@@ -76,21 +85,31 @@ def build_model(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausa
     )  # fmt: skip
     model: LlamaForCausalLM = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     with torch.no_grad():
+        model.model.embed_tokens.weight[:, : plan.width // 16] += EMBEDDINGS_SHARE
         for layer in model.model.layers[2:]:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
     return model
 
 
-def hidden_states(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """The last layer's output at every place of the flattened batch, [B * T, width]."""
-    mask = torch.zeros(batch.mask.shape, dtype=model.dtype, device=batch.mask.device)
-    if torch.is_autocast_enabled(batch.ids.device.type):
-        mask = mask.to(torch.get_autocast_dtype(batch.ids.device.type))
-    mask.masked_fill_(~batch.mask, torch.finfo(mask.dtype).min)
-    hidden = model.model(input_ids=batch.ids, attention_mask=mask, position_ids=batch.positions, use_cache=False).last_hidden_state
-    flat: Tensor = hidden.reshape(-1, hidden.shape[-1])
-    return flat
+def layer_outputs(model: LlamaForCausalLM, batch: Batch) -> list[Tensor]:
+    """The embeddings, each layer's output and the normed last one, all [B, T, width].
+
+    The layers are called one by one: what they hand on is wanted, and each may have been compiled by itself.
+    """
+    inner = model.model
+    outputs: list[Tensor] = [inner.embed_tokens(batch.ids)]
+    kind = torch.get_autocast_dtype(batch.ids.device.type) if torch.is_autocast_enabled(batch.ids.device.type) else model.dtype
+    mask = torch.zeros(batch.mask.shape, dtype=kind, device=batch.mask.device).masked_fill_(~batch.mask, torch.finfo(kind).min)
+    angles = inner.rotary_emb(outputs[0], batch.positions)
+    for layer in inner.layers:
+        outputs.append(layer(outputs[-1], attention_mask=mask, position_ids=batch.positions, position_embeddings=angles, use_cache=False))
+    return [*outputs, inner.norm(outputs[-1])]
+
+
+def flat(states: Tensor) -> Tensor:
+    """[B, T, width] -> [B * T, width]."""
+    return states.reshape(-1, states.shape[-1])
 
 
 def logits_at(model: LlamaForCausalLM, hidden: Tensor, places: Tensor) -> Tensor:
@@ -102,7 +121,7 @@ def logits_at(model: LlamaForCausalLM, hidden: Tensor, places: Tensor) -> Tensor
 
 def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     """Logits at the answers' places, [N, vocab]."""
-    return logits_at(model, hidden_states(model, batch), batch.places)
+    return logits_at(model, flat(layer_outputs(model, batch)[-1]), batch.places)
 
 
 def answer_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -118,15 +137,22 @@ def reading_loss(model: LlamaForCausalLM, batch: Batch, rng: Random) -> tuple[Te
     attention's. The accuracy is over the questions whose answer
     stands in one place of the context; None if there are none.
     """
-    with captured_input(pointing_layer(model)) as read:
-        hidden = hidden_states(model, batch)
+    outputs = layer_outputs(model, batch)
+    hidden = flat(outputs[-1])
     logits = logits_at(model, hidden, batch.places)
     answers = answer_loss(logits, batch)
     chosen = batch.others[torch.tensor(rng.sample(range(len(batch.others)), min(OTHERS, len(batch.others))), device=batch.others.device)]
     text = cross_entropy(logits_at(model, hidden, chosen), batch.ids.flatten()[chosen + 1])
     found = first_tokens(batch) & (batch.pointers >= 0)
     right = (logits.argmax(-1) == batch.targets)[found].float().mean().item() if bool(found.any()) else None
-    return answers + TEXT_WEIGHT * text + POINTING_WEIGHT * pointing_loss(model, read[0], batch), answers, right
+    return answers + TEXT_WEIGHT * text + POINTING_WEIGHT * pointing_loss(model, outputs[pointing_layer(model)], batch), answers, right
+
+
+def induction_loss(model: LlamaForCausalLM, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The loss of an induction step, attention's included, and that of the tokens alone."""
+    outputs = layer_outputs(model, batch)
+    told = cross_entropy(logits_at(model, flat(outputs[-1]), batch.places), batch.targets)
+    return told + POINTING_WEIGHT * induction_attention_loss(model, outputs, batch), told
 
 
 def first_tokens(batch: Batch) -> Tensor:
@@ -139,16 +165,18 @@ def first_tokens(batch: Batch) -> Tensor:
 def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float, tokens: int) -> Batch:
     """Exercises of one size. Contexts grow, so that finding is learned on short ones; questions without an answer come
     once finding has begun: before, saying that the passages do not tell is the best guess, and nothing else is learned."""
-    most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.45 else 5 if level < 0.7 else 6
+    most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.45 else 4 if level < 0.7 else 5
     refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.5) / 0.4)
     plain = max(0.05, 0.85 - 1.2 * level)
-    passages = rng.choices(range(most + 1), [0.15, 1, 2, 2, 3, 3, 2][: most + 1])[0]
+    passages = rng.choices(range(most + 1), [0.15, 2, 3, 3, 3, 2][: most + 1])[0]
     natural = passages > 0 and level >= 0.25 and rng.random() < DOCUMENTS_SHARE
     room = 64 * (1 + ((115 if natural else 70) * passages + 260) // 64)
     packed: list[Packed] = []
     while len(packed) < max(8, tokens // room):
         if natural:
             made = make_document_exercise(rng, passages, unanswerable=refused)
+            if rng.random() < REWORDED_SHARE:
+                made = reword(rng, made, rng.uniform(0.1, 0.7))
         else:
             made = make_exercise(rng, passages, unanswerable=refused, plain=plain)
         exercise = pack(tokenizer, made)
@@ -157,15 +185,16 @@ def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float,
     return collate(packed, int(tokenizer.pad_token_id), room)
 
 
-def induction_batch(rng: Random, pool: int, count: int = 32, length: int = 64) -> Batch:
-    """Strings of 8 to 24 tokens out of `pool` different ones, written again and again; the repeats are to be learned."""
-    once = [[rng.randrange(5, pool) for _ in range(rng.randint(8, 24))] for _ in range(count)]
+def induction_batch(rng: Random, vocabulary: int, count: int = 32, length: int = 64) -> Batch:
+    """Strings of 8 to 24 random tokens, written again and again; the repeats are to be learned."""
+    once = [[rng.randrange(5, vocabulary) for _ in range(rng.randint(8, 24))] for _ in range(count)]
     ids = torch.tensor([(row * length)[:length] for row in once])
     places = [r * length + i - 1 for r, row in enumerate(once) for i in range(len(row) + 1, length)]
     targets = ids.flatten()[torch.tensor(places) + 1]
     mask = torch.ones(length, length, dtype=torch.bool).tril().expand(count, 1, length, length)
     positions, nothing = torch.arange(length).expand(count, length), torch.zeros(0, dtype=torch.long)
-    return Batch(ids, positions, mask, torch.tensor(places), targets, torch.zeros(len(places)), nothing, nothing)
+    pointers = torch.tensor([i - len(row) for row in once for i in range(len(row) + 1, length)])
+    return Batch(ids, positions, mask, torch.tensor(places), targets, torch.zeros(len(places)), nothing, pointers)
 
 
 def learning_rate(plan: Plan, step: int, read: int, decay_from: int) -> float:
@@ -206,7 +235,7 @@ def _collated(tokenizer: PreTrainedTokenizerBase, exercises: list[Exercise]) -> 
 class Trainer:
     """A run in a folder: model, optimizer, step and log, resumed where it stopped."""
 
-    def __init__(self, plan: Plan, folder: Path, device: torch.device) -> None:
+    def __init__(self, plan: Plan, folder: Path, device: torch.device, compiled: bool = False) -> None:
         self.plan, self.folder, self.device = plan, folder, device
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(plan.seed)
@@ -219,18 +248,21 @@ class Trainer:
             {"params": [p for p in self.model.parameters() if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), fused=True)
-        self.step, self.read, self.pool, self.average = 0, 0, 0, 0.0
+        self.step, self.read, self.reading, self.average = 0, 0, False, 0.0
         self.level, self.found = 0.0, 0.0
         self.seconds, self.tokens, self.log = 0.0, 0, list[dict[str, float]]()
         self.decay_from = int(plan.steps * (1 - plan.decay_share))
         if (folder / "state.pt").exists():
             self.resume()
+        if compiled:
+            for layer in self.model.model.layers:
+                layer.compile(dynamic=True)
 
     def resume(self) -> None:
         state = torch.load(self.folder / "state.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.read, self.pool, self.average = state["step"], state["read"], state["pool"], state["average"]
+        self.step, self.read, self.reading, self.average = state["step"], state["read"], state["reading"], state["average"]
         self.level, self.found = state["level"], state["found"]
         self.seconds, self.tokens, self.log = state["seconds"], state["tokens"], state["log"]
         if self.read < self.plan.steps:
@@ -239,20 +271,16 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "read": self.read,
-                 "pool": self.pool, "level": self.level, "found": self.found, "average": self.average,
+                 "reading": self.reading, "level": self.level, "found": self.found, "average": self.average,
                  "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
                  "plan": asdict(self.plan)}  # fmt: skip
         torch.save(state, self.folder / "state.tmp")
         os.replace(self.folder / "state.tmp", self.folder / "state.pt")
 
-    @property
-    def reading(self) -> bool:
-        return self.pool == len(self.plan.induction_pools)
-
     def next_batch(self) -> Batch:
         rng = Random(self.plan.seed * 1_000_003 + self.step)
         if not self.reading:
-            return induction_batch(rng, min(self.plan.induction_pools[self.pool], len(self.tokenizer)))
+            return induction_batch(rng, len(self.tokenizer))
         return reading_batch(rng, self.tokenizer, self.level, self.plan.tokens_per_batch)
 
     def train_step(self) -> float:
@@ -265,8 +293,7 @@ class Trainer:
                 loss, told, right = reading_loss(self.model, batch, Random(self.step))
                 self._grade(right)
             else:
-                pool = self.plan.induction_pools[self.pool]
-                loss = told = cross_entropy(answer_logits(self.model, batch)[:, :pool], batch.targets)
+                loss, told = induction_loss(self.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -280,13 +307,13 @@ class Trainer:
             self.found = 0.95 * self.found + 0.05 * right
         low, high = self.plan.found
         step = (self.found > high) - (self.found < low)
-        self.level = min(1.0, max(0.0, self.level + step / self.plan.level_steps))
+        self.level = min(1.0, max(self.plan.least_level(self.read), self.level + step / self.plan.level_steps))
 
     def _count(self, loss: float, tokens: int) -> None:
         self.step, self.tokens, self.read = self.step + 1, self.tokens + tokens, self.read + self.reading
         self.average = loss if not self.average else 0.9 * self.average + 0.1 * loss
         if not self.reading and self.average < self.plan.induction_loss:
-            self.pool, self.average = self.pool + 1, 0.0
+            self.reading, self.average = True, 0.0
 
     def evaluate(self, sets: dict[str, list[Batch]]) -> dict[str, float]:
         self.model.eval()  # type: ignore[no-untyped-call]
@@ -324,7 +351,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Plan.steps)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     chosen = parser.parse_args()
-    trainer = Trainer(Plan(steps=chosen.steps), chosen.run, torch.device(chosen.device))
+    compiled = shutil.which("g++") is not None  # torch.compile wants it on a CPU; a step takes a third less time
+    trainer = Trainer(Plan(steps=chosen.steps), chosen.run, torch.device(chosen.device), compiled)
     trainer.run()
 
 

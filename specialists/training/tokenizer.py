@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from specialists.prompt_format import DO_NOT_KNOW, render_messages
+from specialists.training.documents import make_document_exercise
 from specialists.training.reading import make_exercise
 from specialists.training.words import load_yaml
 
@@ -26,8 +27,9 @@ MAX_LENGTH: Final = 1024
 
 def _corpus(exercises: int, seed: int) -> Iterator[str]:
     rng = Random(seed)
-    for _ in range(exercises):
-        exercise = make_exercise(rng, rng.randint(1, 5))
+    for number in range(exercises):
+        make = make_exercise if number % 2 else make_document_exercise
+        exercise = make(rng, rng.randint(1, 5))
         messages = render_messages(DO_NOT_KNOW, exercise.passages, exercise.persona, exercise.layout)
         yield "\n".join(m["content"] for m in messages)
         yield "\n".join(f"{question} {answer}" for question, answer in exercise.questions)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from specialists.training.pointing import HEADS, captured_input, pointing_layer, pointing_loss
-from specialists.training.scratch import Trainer, hidden_states
+from specialists.training.pointing import HEADS, pointing_layer, pointing_loss
+from specialists.training.scratch import Trainer, layer_outputs
 from tests.training.test_scratch import CPU, TINY, folder
 
 
@@ -24,12 +24,11 @@ def test_the_loss_is_that_of_the_supervised_heads_alone(tmp_path: Path) -> None:
     trainer = Trainer(TINY, folder(tmp_path / "run"), CPU)
     trainer.train_step()
     batch = trainer.next_batch()
-    layer = pointing_layer(trainer.model)
+    place = pointing_layer(trainer.model)
+    layer = trainer.model.model.layers[place]
     losses = []
     for _ in range(12):
-        with captured_input(layer) as read:
-            hidden_states(trainer.model, batch)
-        loss = pointing_loss(trainer.model, read[0], batch)
+        loss = pointing_loss(trainer.model, layer_outputs(trainer.model, batch)[place], batch)
         trainer.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         assert layer.get_submodule("self_attn.v_proj").weight.grad is None
@@ -41,7 +40,6 @@ def test_the_loss_is_that_of_the_supervised_heads_alone(tmp_path: Path) -> None:
 def test_without_pointers_there_is_no_loss(tmp_path: Path) -> None:
     trainer = Trainer(TINY, folder(tmp_path / "run"), CPU)
     batch = trainer.next_batch()  # induction: nothing to point at
-    with captured_input(pointing_layer(trainer.model)) as read:
-        hidden_states(trainer.model, batch)
-    assert read[0].shape[:2] == batch.ids.shape
-    assert float(pointing_loss(trainer.model, read[0], batch)) == 0.0
+    entering = layer_outputs(trainer.model, batch)[pointing_layer(trainer.model)]
+    assert entering.shape[:2] == batch.ids.shape
+    assert float(pointing_loss(trainer.model, entering, batch)) == 0.0

@@ -9,7 +9,7 @@ import torch
 from specialists.config import POCKET
 from specialists.training.scratch import Plan, Trainer, exact_match, induction_batch, learning_rate
 
-TINY = Plan(layers=2, width=64, hidden=64, heads=2, steps=6, warmup=2, tokens_per_batch=600, induction_pools=(64,), induction_loss=9.0)
+TINY = Plan(layers=2, width=64, hidden=64, heads=2, steps=6, warmup=2, tokens_per_batch=600, induction_loss=9.0)
 CPU = torch.device("cpu")
 
 
