@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from specialists.training.pointing import HEADS, pointing_layer, pointing_loss
+from specialists.training.pointing import HEADS, induction_attention_loss, pointing_layer, pointing_loss
 from specialists.training.scratch import Trainer, layer_outputs
 from tests.training.test_scratch import CPU, TINY, folder
 
@@ -39,7 +40,23 @@ def test_the_loss_is_that_of_the_supervised_heads_alone(tmp_path: Path) -> None:
 
 def test_without_pointers_there_is_no_loss(tmp_path: Path) -> None:
     trainer = Trainer(TINY, folder(tmp_path / "run"), CPU)
-    batch = trainer.next_batch()  # induction: nothing to point at
+    batch = trainer.next_batch()
+    batch = replace(batch, pointers=torch.full_like(batch.pointers, -1))
     entering = layer_outputs(trainer.model, batch)[pointing_layer(trainer.model)]
     assert entering.shape[:2] == batch.ids.shape
-    assert float(pointing_loss(trainer.model, entering, batch)) == 0.0
+    assert pointing_loss(trainer.model, entering, batch).item() == 0.0
+
+
+def test_copying_is_taught_to_look_back_and_then_at_what_followed(tmp_path: Path) -> None:
+    trainer = Trainer(TINY, folder(tmp_path / "run"), CPU)
+    batch = trainer.next_batch()
+    rows = batch.places // batch.ids.shape[1]
+    assert torch.equal(batch.ids[rows, batch.pointers], batch.targets)
+    losses = []
+    for _ in range(12):
+        loss = induction_attention_loss(trainer.model, layer_outputs(trainer.model, batch), batch)
+        trainer.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        trainer.optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
