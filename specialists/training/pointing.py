@@ -18,7 +18,7 @@ from transformers.models.llama.modeling_llama import rotate_half
 from specialists.training.packing import Batch
 
 HEADS: Final = 2
-"""How many heads of a layer are supervised."""
+"""How many heads of the pointing layer are supervised; of the two that copy, one each."""
 
 
 def pointing_layer(model: LlamaForCausalLM) -> int:
@@ -32,11 +32,13 @@ def pointing_loss(model: LlamaForCausalLM, entering: Tensor, batch: Batch) -> Te
     `entering` [B, T, width] is what enters that layer.
     """
     wanted = batch.pointers >= 0
-    return attention_loss(model, pointing_layer(model), entering, batch, batch.places[wanted], batch.pointers[wanted])
+    return attention_loss(model, pointing_layer(model), entering, batch, batch.places[wanted], batch.pointers[wanted], HEADS)
 
 
-def attention_loss(model: LlamaForCausalLM, place: int, entering: Tensor, batch: Batch, places: Tensor, columns: Tensor) -> Tensor:
-    """Cross-entropy of a layer's first HEADS heads: at each of the sorted `places` [N] of the flattened batch they are to
+def attention_loss(
+    model: LlamaForCausalLM, place: int, entering: Tensor, batch: Batch, places: Tensor, columns: Tensor, count: int = 1
+) -> Tensor:
+    """Cross-entropy of a layer's first `count` heads: at each of the sorted `places` [N] of the flattened batch they are to
     look at the column of `columns` [N].
 
     `entering` [B, T, width] is what enters layer number `place`. Only these places' queries are computed, padded to
@@ -53,7 +55,7 @@ def attention_loss(model: LlamaForCausalLM, place: int, entering: Tensor, batch:
 
     def heads(name: str, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         projected: Tensor = attention.get_submodule(name)(states)
-        projected = projected.view(rows, states.shape[1], -1, head)[:, :, :HEADS].transpose(1, 2)
+        projected = projected.view(rows, states.shape[1], -1, head)[:, :, :count].transpose(1, 2)
         turned: Tensor = projected * cosine[:, None] + rotate_half(projected) * sine[:, None]  # type: ignore[no-untyped-call]
         return turned
 
@@ -63,7 +65,7 @@ def attention_loss(model: LlamaForCausalLM, place: int, entering: Tensor, batch:
     scores = heads("q_proj", at(read), at(cosines), at(sines)) @ heads("k_proj", read, cosines, sines).transpose(-1, -2)
     chosen = scores.float()[row, :, slot] / head**0.5
     chosen = chosen.masked_fill(~batch.mask[row, 0, column][:, None], torch.finfo(torch.float32).min)
-    return cross_entropy(chosen.reshape(-1, length), columns[:, None].expand(-1, HEADS).reshape(-1))
+    return cross_entropy(chosen.reshape(-1, length), columns[:, None].expand(-1, count).reshape(-1))
 
 
 def induction_attention_loss(model: LlamaForCausalLM, outputs: Sequence[Tensor], batch: Batch) -> Tensor:

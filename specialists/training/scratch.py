@@ -50,7 +50,7 @@ class Plan:
     layers: int = 5
     width: int = 256
     hidden: int = 640
-    heads: int = 4
+    heads: int = 8
     steps: int = 6000
     """Of reading; induction comes before them and takes what it takes."""
     induction_loss: float = 0.6
@@ -62,7 +62,7 @@ class Plan:
     """Shares of the run: from the first on exercises get harder whatever is found, and by the second they are the hardest."""
     decay_share: float = 0.3
     warmup: int = 100
-    rate: float = 1.5e-3
+    rate: float = 2e-3
     tokens_per_batch: int = 7000
     seed: int = 20261120
 
