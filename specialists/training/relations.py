@@ -81,12 +81,20 @@ def made_up_attribute(rng: Random) -> Relation:
 
 
 def plain_attribute(rng: Random) -> Relation:
-    """'The ... of X is Y', asked in the same words: the first thing to learn, one step from copying what followed."""
+    """'The ... of X is Y', asked in the same words, or 'colour: Y', asked 'colour?': the first thing to learn, one step
+    from copying what followed."""
     attribute = word(rng, "attributes") if rng.random() < 0.6 else made_up(rng, 1, 2)
-    says = (f"The {attribute} of {{E}} is {{V}}.", f"{{E}} has a {attribute} of {{V}}.", f"{{its}} {attribute} is {{V}}.")
-    asks = (f"What is the {attribute} of {{E}}?", f"The {attribute} of {{E}} is what?", f"{{E}} has a {attribute} of what?",
-            f"The {attribute} of {{E}} is", f"{{E}} has a {attribute} of")  # fmt: skip
-    return Relation(f"plain {attribute}", "any", rng.choice(list(VALUES)), says, asks)
+    value = rng.choice(list(VALUES))
+    if rng.random() < 0.5:
+        says, asks = (
+            (f"{{E}}, {attribute}: {{V}}.", f"{{its}} {attribute}: {{V}}."),
+            (f"{attribute}?", f"{{E}}, {attribute}?", f"{{E}}: {attribute}"),
+        )
+    else:
+        says = (f"The {attribute} of {{E}} is {{V}}.", f"{{E}} has a {attribute} of {{V}}.", f"{{its}} {attribute} is {{V}}.")
+        asks = (f"What is the {attribute} of {{E}}?", f"The {attribute} of {{E}} is what?", f"{{E}} has a {attribute} of what?",
+                f"The {attribute} of {{E}} is", f"{{E}} has a {attribute} of")  # fmt: skip
+    return Relation(f"plain {attribute}", "any", value, says, asks)
 
 
 def made_up_deed(rng: Random) -> Sequence[Relation]:
