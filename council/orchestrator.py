@@ -369,6 +369,7 @@ def _opinion(asked: _Asked, generation: Generation | None, error: str | None, se
     answer = extract_answer(sample.text)
     return Opinion(
         specialist=name, answer=answer, text=sample.text, weight=weight, latency_s=seconds, prompt_tokens=generation.prompt_tokens,
+        queued_s=generation.queued_s, first_token_s=generation.first_token_s, cached_tokens=generation.cached_tokens,
         output_tokens=sample.tokens, passages_dropped=dropped, error=None if answer else "no answer could be read from what it said",
     )  # fmt: skip
 

@@ -62,7 +62,13 @@ class Opinion(Frozen):
     weight: float
     """The routing weight it votes with."""
     latency_s: float = 0.0
+    queued_s: float | None = None
+    """Of the latency, what passed before the engine began; None, here and below: the engine doesn't tell."""
+    first_token_s: float | None = None
+    """From the request's arrival in the engine to its first token."""
     prompt_tokens: int = 0
+    cached_tokens: int | None = None
+    """Prompt tokens that the engine had computed before, for another prompt."""
     output_tokens: int = 0
     passages_dropped: int = 0
     """How many retrieved passages did not fit into its token budget."""

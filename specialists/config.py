@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-EngineKind = Literal["transformers", "scripted"]
+EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
 POCKET: Final = Path(__file__).parent / "pocket"
 
 
@@ -40,7 +40,7 @@ class EngineConfig(Strict):
     name: str
     kind: EngineKind = "transformers"
     model: str | None = None
-    """A local folder, `pocket:NAME` for a shipped model, or a hub name."""
+    """A local folder, `pocket:NAME` for a shipped model, or a hub name; of the openai engine, the server's name of it."""
     max_context: int = Field(1024, ge=64)
     """Tokens of prompt and answer together."""
     max_batch: int = Field(32, ge=1)
@@ -53,7 +53,8 @@ class EngineConfig(Strict):
     trust_remote_code: bool = False
     """Whether code that ships with the weights may run. Leave it off unless you have read that code."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The engine's own options (transformers: device, dtype, threads; scripted: answers, delay_s, fail)."""
+    """The engine's own options (transformers: device, dtype, threads; vllm: any engine argument of vLLM's, by its name;
+    openai: base_url, api_key_env, ...; scripted: answers, delay_s, fail)."""
     resources: ResourcesConfig = ResourcesConfig()
 
 
@@ -64,7 +65,8 @@ class SpecialistConfig(Strict):
     engine: str
     domain: str
     adapter: str | None = None
-    """A LoRA adapter on the engine's model: a local folder or `pocket:NAME`; None: the model itself."""
+    """A LoRA adapter on the engine's model: a local folder, `pocket:NAME` or (vllm) a hub name; of the openai engine, the
+    server's name of it. None: the model itself."""
     persona: str = ""
     description: str
     """What it knows, in a sentence: the router compares questions with it."""

@@ -73,13 +73,14 @@ class Host:
 
 def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
     """Raise WeightsMissing, naming the member and the path, for local weights that are not there: before anything starts."""
+    elsewhere = {e.name for e in engines if e.kind == "openai"}
     for engine in engines:
-        if engine.kind != "scripted":
+        if engine.kind not in ("scripted", "openai"):
             if engine.model is None:
                 raise WeightsMissing(f"engine {engine.name!r}: no model is configured; set engines.{engine.name}.model")
             locate(f"engine {engine.name!r}", engine.model)
     for specialist in specialists:
-        if specialist.adapter is not None:
+        if specialist.adapter is not None and specialist.engine not in elsewhere:
             folder = locate(f"specialist {specialist.name!r}", specialist.adapter)
             weights = Path(folder) / "adapter_model.safetensors"
             if is_local(specialist.adapter) and not weights.is_file():

@@ -78,6 +78,12 @@ class Generation:
     batch_size: int = 0
     """How many generations ran in the same batch."""
     error: str | None = None
+    queued_s: float | None = None
+    """Of `seconds`, those before the engine began with it; None: the engine doesn't tell. So for the next two."""
+    first_token_s: float | None = None
+    """From its arrival to its first token."""
+    cached_tokens: int | None = None
+    """Prompt tokens that were not computed: another prompt had left them."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,14 @@ def build_engine(config: EngineConfig, specialists: Sequence[SpecialistConfig]) 
         from specialists.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(config, specialists)
+    if config.kind == "vllm":
+        from specialists.engines.vllm import VllmEngine
+
+        return VllmEngine(config, specialists)
+    if config.kind == "openai":
+        from specialists.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(config, specialists)
     from specialists.engines.transformers import TransformersEngine
 
     return TransformersEngine(config, specialists)

@@ -85,6 +85,8 @@ def plain_attribute(rng: Random) -> Relation:
     from copying what followed."""
     attribute = word(rng, "attributes") if rng.random() < 0.6 else made_up(rng, 1, 2)
     value = rng.choice(list(VALUES))
+    says: tuple[str, ...]
+    asks: tuple[str, ...]
     if rng.random() < 0.5:
         says, asks = (
             (f"{{E}}, {attribute}: {{V}}.", f"{{its}} {attribute}: {{V}}."),
