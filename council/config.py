@@ -161,7 +161,8 @@ def load_config(config: str | os.PathLike[str] | CouncilConfig = "pocket", overr
         raise ConfigError(f"{origin}: {_first_fault(exc)}") from exc
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a file, on top of those of the preset or file that its key `extends` names; `above` leads to it."""
     if not path.is_file():
         raise ConfigError(f"no config {str(path)!r}: give a YAML file, or one of the presets: {', '.join(presets())}")
     try:
@@ -173,7 +174,18 @@ def _read(path: Path) -> dict[str, Any]:
     library = tree.get("retrieval", {}).get("library") if isinstance(tree.get("retrieval"), dict) else None
     if isinstance(library, str):
         tree["retrieval"]["library"] = str((path.parent / library).resolve())
-    return tree
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if path in above:
+        raise ConfigError(f"{path}: extends: the files extend one another in a circle")
+    return _merged(_read(presets().get(str(base), path.parent / str(base)), (*above, path)), tree)
+
+
+def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `top` laid over it: mappings key by key, anything else replaced."""
+    both = {k: _merged(base[k], v) if isinstance(base.get(k), dict) and isinstance(v, dict) else v for k, v in top.items()}
+    return base | both
 
 
 def _override(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -77,3 +77,23 @@ def test_values_that_do_not_fit_are_refused(key: str, value: object, message: st
 def test_a_config_survives_a_round_trip() -> None:
     config = CouncilConfig.model_validate(scripted_config())
     assert load_config(config) == config
+
+
+def test_a_file_extends_a_preset_key_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: pocket\nname: mine\nretrieval: {top_k: 2}\n", "utf-8")
+    mine, pocket = load_config(path), load_config("pocket")
+    assert (mine.name, mine.retrieval.top_k) == ("mine", 2)
+    assert mine.retrieval.chunk_tokens == pocket.retrieval.chunk_tokens
+    assert mine.retrieval.library == pocket.retrieval.library
+    assert mine.specialists == pocket.specialists
+
+
+def test_files_that_extend_one_another_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n", "utf-8")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n", "utf-8")
+    with pytest.raises(ConfigError, match="in a circle"):
+        load_config(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("extends: nowhere.yaml\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"no config .*nowhere\.yaml"):
+        load_config(tmp_path / "a.yaml")

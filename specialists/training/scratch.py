@@ -35,8 +35,10 @@ FIRST_WEIGHT: Final = 3.0
 TEXT_WEIGHT: Final = 0.4
 DOCUMENTS_SHARE: Final = 0.6
 """Of batches, once reading has begun: natural documents in place of single sentences put together."""
-REWORDED_SHARE: Final = 0.4
+REWORDED_SHARE: Final = 0.3
 """Of natural documents: with words exchanged for others, so that reading does not hang on known ones."""
+QUESTIONS: Final = 12
+"""The most questions to a context: reading it costs more than asking."""
 POINTING_WEIGHT: Final = 1.0
 OTHERS: Final = 2048
 EMBEDDINGS_SHARE: Final = 0.02
@@ -60,7 +62,7 @@ class Plan:
     level_steps: int = 300
     latest: tuple[float, float] = (0.35, 0.7)
     """Shares of the run: from the first on exercises get harder whatever is found, and by the second they are the hardest."""
-    decay_share: float = 0.3
+    decay_share: float = 0.6
     warmup: int = 100
     rate: float = 2e-3
     tokens_per_batch: int = 7000
@@ -170,15 +172,15 @@ def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float,
     plain = max(0.05, 0.85 - 1.2 * level)
     passages = rng.choices(range(most + 1), [0.15, 2, 3, 3, 3, 2][: most + 1])[0]
     natural = passages > 0 and level >= 0.25 and rng.random() < DOCUMENTS_SHARE
-    room = 64 * (1 + ((115 if natural else 70) * passages + 260) // 64)
+    room = 64 * (1 + ((150 if natural else 80) * passages + 260) // 64)
     packed: list[Packed] = []
     while len(packed) < max(8, tokens // room):
         if natural:
-            made = make_document_exercise(rng, passages, unanswerable=refused)
+            made = make_document_exercise(rng, passages, QUESTIONS, unanswerable=refused)
             if rng.random() < REWORDED_SHARE:
                 made = reword(rng, made, rng.uniform(0.1, 0.7))
         else:
-            made = make_exercise(rng, passages, unanswerable=refused, plain=plain)
+            made = make_exercise(rng, passages, QUESTIONS, unanswerable=refused, plain=plain)
         exercise = pack(tokenizer, made)
         if len(exercise.ids) <= room:
             packed.append(exercise)
