@@ -24,6 +24,7 @@ from council.retrieval import IndexReport, Retriever
 from council.router import Router
 from council.types import Opinion, Passage, Question, Source, Verdict
 from specialists.config import SpecialistConfig, resolve_weights
+from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Generation, GenerationRequest, Health
 from specialists.tokens import TokenCount, token_counter
 
@@ -181,6 +182,14 @@ class Council:
         return self.retriever.retrieve(_as_question(question), top_k)
 
     # --- questions -----------------------------------------------------------------------------------------------
+
+    def prompts(self, question: str | Question) -> dict[str, list[Message]]:
+        """What each member that is routed to would be sent, without asking anybody. Raises QuestionError."""
+        self.start()
+        asked = _as_question(question)
+        passages = self._retrieve(asked, True)
+        prepared = [self._prepare_member(asked.text, passages, n, w) for n, w in self._route(asked.text, None).items()]
+        return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
 
     def ask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
         """The council's verdict. Raises QuestionError for a question that can't be asked; a member's fault never

@@ -35,7 +35,7 @@ FIRST_WEIGHT: Final = 3.0
 TEXT_WEIGHT: Final = 0.4
 DOCUMENTS_SHARE: Final = 0.6
 """Of batches, once reading has begun: natural documents in place of single sentences put together."""
-REWORDED_SHARE: Final = 0.3
+REWORDED_SHARE: Final = 0.15
 """Of natural documents: with words exchanged for others, so that reading does not hang on known ones."""
 QUESTIONS: Final = 12
 """The most questions to a context: reading it costs more than asking."""
@@ -167,10 +167,10 @@ def first_tokens(batch: Batch) -> Tensor:
 def reading_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, level: float, tokens: int) -> Batch:
     """Exercises of one size. Contexts grow, so that finding is learned on short ones; questions without an answer come
     once finding has begun: before, saying that the passages do not tell is the best guess, and nothing else is learned."""
-    most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.45 else 4 if level < 0.7 else 5
+    most = 1 if level < 0.1 else 2 if level < 0.25 else 3 if level < 0.7 else 4
     refused = UNANSWERABLE_SHARE * min(1.0, max(0.0, level - 0.5) / 0.4)
     plain = max(0.05, 0.85 - 1.2 * level)
-    passages = rng.choices(range(most + 1), [0.15, 2, 3, 3, 3, 2][: most + 1])[0]
+    passages = rng.choices(range(most + 1), [0.15, 3, 4, 3, 2][: most + 1])[0]
     natural = passages > 0 and level >= 0.25 and rng.random() < DOCUMENTS_SHARE
     room = 64 * (1 + ((150 if natural else 80) * passages + 260) // 64)
     packed: list[Packed] = []
