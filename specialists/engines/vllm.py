@@ -61,7 +61,9 @@ def engine_arguments(config: EngineConfig, adapters: Sequence[Path]) -> dict[str
         "max_num_seqs": config.max_batch, "trust_remote_code": config.trust_remote_code,
     }  # fmt: skip
     if adapters:
-        arguments.setdefault("max_lora_rank", _room(config, max(_rank(folder) for folder in adapters)))
+        settings = [_adapter_settings(folder) for folder in adapters]
+        arguments.setdefault("max_lora_rank", _room(config, max(rank for rank, _ in settings)))
+        arguments.setdefault("lora_target_modules", sorted(set().union(*(modules for _, modules in settings))) or None)
         arguments |= {"enable_lora": True, "max_loras": len(adapters)}
     return arguments
 
@@ -83,9 +85,15 @@ def _share_of_card(config: EngineConfig, options: dict[str, Any]) -> dict[str, f
     return {"gpu_memory_utilization": round(0.95 * gpus, 3)}
 
 
-def _rank(folder: Path) -> int:
+def _adapter_settings(folder: Path) -> tuple[int, set[str]]:
+    """An adapter's rank, and the modules it adapts by name (none if it tells them by a pattern).
+
+    Only these get room for adapters: wrapped for nothing, the head over the vocabulary would fail to score prompts on a CPU.
+    """
     try:
-        return int(json.loads((folder / "adapter_config.json").read_text("utf-8"))["r"])
+        settings = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        modules = settings.get("target_modules")
+        return int(settings["r"]), set(modules) if isinstance(modules, list) else set()
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WeightsInvalid(f"{folder}: adapter_config.json can't be read: {exc}") from exc
 
@@ -251,6 +259,8 @@ def _start(config: EngineConfig, arguments: dict[str, Any]) -> AsyncLLM:
             f"engine {config.name!r}: vLLM can't be imported ({exc}); install it: pip install 'council-of-specialists[vllm]'"
         ) from exc
     known = {field.name for field in fields(AsyncEngineArgs)}
+    if "lora_target_modules" not in known | config.options.keys():  # vLLM 0.25.1 may not have it yet
+        arguments.pop("lora_target_modules", None)
     for name in arguments.keys() - known:
         raise OptionError(f"engine {config.name!r}: vLLM has no engine argument {name!r}")
     logging.getLogger("vllm").setLevel(logging.ERROR)
