@@ -51,7 +51,7 @@ def transformers(prompts: Sequence[list[int]], members: Sequence[str]) -> Callab
         for at in range(0, len(prompts), BATCH):
             padded = tokenizer.pad({"input_ids": list(prompts[at : at + BATCH])}, return_tensors="pt").to(model.device)
             with torch.inference_mode():
-                model.generate(**padded, adapter_names=list(members[at : at + BATCH]), max_new_tokens=MAX_TOKENS, do_sample=False)
+                model.generate(**padded, adapter_names=list(members[at : at + BATCH]), max_new_tokens=MAX_TOKENS, do_sample=False)  # type: ignore[no-untyped-call]
 
     return run
 

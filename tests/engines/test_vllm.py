@@ -154,7 +154,7 @@ async def test_shared_passages_first_are_computed_once(vllm: VllmEngine) -> None
     cached = {}
     for layout in ("passages_first", "persona_first"):
         asked = [
-            GenerationRequest("law", render_messages(f"Who met {layout}?", passages, f"You are a specialist in {m}.", layout), max_tokens=4)  # type: ignore[arg-type]
+            GenerationRequest("law", render_messages(f"Who met {layout}?", passages, f"You are a specialist in {m}.", layout), max_tokens=4)
             for m in MEMBERS
         ]
         made = [(await vllm.generate([r]))[0] for r in asked]
