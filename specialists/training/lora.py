@@ -32,7 +32,7 @@ from specialists.training.library import (
 )
 from specialists.training.packing import Batch, collate, pack
 from specialists.training.reading import LAYOUTS, Exercise, make_exercise
-from specialists.training.scratch import BASE, exact_match, reading_loss
+from specialists.training.scratch import BASE, QUESTIONS, compile_layers, exact_match, reading_loss
 
 DOMAINS: Final = ("medicine", "law", "finance", "physics", "computing")
 GROUPS: Final = {"medicine": "medicine", "law": "law", "finance": "business", "physics": "science", "computing": "computing"}
@@ -46,8 +46,8 @@ class Plan:
 
     rank: int = 16
     alpha: int = 32
-    steps: int = 260
-    rate: float = 2e-3
+    steps: int = 200
+    rate: float = 1e-3
     exercises: int = 12
     seed: int = 20261120
 
@@ -58,7 +58,7 @@ def persona_of(domain: str) -> str:
 
 
 def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Library, domain: str, count: int) -> Batch:
-    """A fourth made-up passages (mostly of the domain), half the library's passages, a fourth from memory."""
+    """Half made-up passages (mostly of the domain), a fourth the library's passages, a fourth from memory."""
     persona = persona_of(domain)
     own, others = library.pick("train", domain), [f for f in library.pick("train") if f.domain != domain]
     exercises: list[Exercise] = []
@@ -67,13 +67,13 @@ def tuning_batch(rng: Random, tokenizer: PreTrainedTokenizerBase, library: Libra
         kind = place % 4
         if kind == 0:
             exercises.append(recall_exercise(rng, own, others, persona, layout))
-        elif kind < 3:
-            exercises.append(reading_exercise(rng, own if rng.random() < 0.5 else others, persona, layout))
+        elif kind == 1:
+            exercises.append(reading_exercise(rng, own if rng.random() < 0.5 else others, persona, layout, rng.randint(1, 4)))
         else:
-            if rng.random() < 0.5:
-                made = make_exercise(rng, rng.randint(2, 5), banks=(domain, domain, domain, "general"))
+            if rng.random() < 0.3:
+                made = make_exercise(rng, rng.randint(1, 4), banks=(domain, domain, domain, "general"))
             else:
-                made = make_document_exercise(rng, rng.randint(2, 4), groups=(GROUPS[domain], GROUPS[domain], "everyday"))
+                made = make_document_exercise(rng, rng.randint(1, 4), QUESTIONS, groups=(GROUPS[domain], GROUPS[domain], "everyday"))
             exercises.append(Exercise(persona, layout, made.passages, made.questions))
     packed = [pack(tokenizer, e) for e in exercises]
     return collate(packed, int(tokenizer.pad_token_id), 64 * -(-max(len(p.ids) for p in packed) // 64))
@@ -107,6 +107,7 @@ def tune(domain: str, plan: Plan, library: Library, device: torch.device, folder
     base = LlamaForCausalLM.from_pretrained(BASE, dtype=torch.float32).to(device)  # type: ignore[arg-type]
     settings = LoraConfig(r=plan.rank, lora_alpha=plan.alpha, target_modules=MODULES, lora_dropout=0.0, task_type="CAUSAL_LM")
     model = get_peft_model(base, settings)
+    compile_layers(base)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=plan.rate, weight_decay=0.01)
     started, rng = time.monotonic(), Random(plan.seed * 31 + DOMAINS.index(domain))
     for step in track(range(plan.steps), description=domain):
