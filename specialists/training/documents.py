@@ -38,6 +38,11 @@ class Template:
     nots: tuple[str, ...]
 
     @property
+    def named(self) -> bool:
+        """Whether every question names what the document is about: without, it can't be told from another of its build."""
+        return all("{E}" in wording for wordings, _ in self.asks for wording in wordings)
+
+    @property
     def held_out(self) -> bool:
         """Whether this template is kept from training, to measure reading of documents of no known build."""
         return hashlib.sha256(self.text.encode()).digest()[0] / 256 < HELD_OUT_SHARE
@@ -49,6 +54,11 @@ class Filled:
 
     template: Template
     values: Mapping[str, str]
+
+    @property
+    def name(self) -> str | None:
+        """What the document is about, if that is made up."""
+        return self.values.get("{E}")
 
     def render(self, text: str) -> str:
         """`text` with its slots filled, each sentence beginning with a capital."""
@@ -111,14 +121,14 @@ def make_document_exercise(
     """A context of filled templates, mostly of one group and now and then twice of one, and questions on it."""
     group = rng.choice(list(groups) or list(load_templates()))
     pool = trained_templates(group, held_out)
-    chosen = [rng.choice(pool) for _ in range(passages)]
-    if passages > 1 and rng.random() < 0.3:
+    chosen = rng.sample(pool, passages)
+    if passages > 1 and chosen[0].named and rng.random() < 0.3:
         chosen[-1] = chosen[0]  # the same build about another subject: only its name tells them apart
     rng.shuffle(chosen)
     shown: list[Filled] = []
     for template in chosen:  # now and then two documents on one subject, as pieces of one file are
-        near = [f for f in shown if f.template.subject == template.subject and f.template is not template]
-        same = [f.values["{E}"] for f in near if "{E}" in f.values]
+        taken = {f.name for f in shown if f.template is template}
+        same = [f.name for f in shown if f.template.subject == template.subject and f.name and f.name not in taken]
         shown.append(fill_template(rng, template, rng.choice(same) if same and rng.random() < 0.3 else None))
     rendered = tuple((capital(f.render(f.template.title)), f.render(f.template.text)) for f in shown)
     asks = [(f, wordings, answer) for f in shown for wordings, answer in f.template.asks]
@@ -136,13 +146,17 @@ def make_document_exercise(
 
 
 def _unanswered(rng: Random, shown: Sequence[Filled], pool: Sequence[Template]) -> str:
-    """A question that the shown documents don't answer: one of theirs that isn't, or one about a subject that isn't there."""
+    """A question that the shown documents don't answer: one of theirs that isn't, or one about what isn't there."""
     filled = rng.choice(shown)
-    if filled.template.nots and rng.random() < 0.5:
+    alone = [f.name for f in shown].count(filled.name) == 1 or filled.name is None
+    if filled.template.nots and alone and rng.random() < 0.5:
         return dress(rng, filled.render(rng.choice(filled.template.nots)))
-    absent = fill_template(rng, rng.choice([rng.choice(shown).template, rng.choice(pool)]))
-    named = [q for wordings, _ in absent.template.asks for q in wordings if "{E}" in q]
-    return dress(rng, absent.render(rng.choice(named or [q for wordings, _ in absent.template.asks for q in wordings])))
+    builds = [f.template for f in shown]
+    elsewhere = [t for t in rng.sample(pool, min(len(pool), len(builds) + 4)) if t not in builds]
+    twin = filled.template if filled.template.named and rng.random() < 0.5 else None
+    absent = fill_template(rng, twin or (rng.choice(elsewhere) if elsewhere else filled.template))
+    wordings = [q for asked, _ in absent.template.asks for q in asked]
+    return dress(rng, absent.render(rng.choice(wordings)))
 
 
 def _as_written(answer: str, text: str) -> str:

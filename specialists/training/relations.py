@@ -90,7 +90,7 @@ def plain_attribute(rng: Random) -> Relation:
     if rng.random() < 0.5:
         says, asks = (
             (f"{{E}}, {attribute}: {{V}}.", f"{{its}} {attribute}: {{V}}."),
-            (f"{attribute}?", f"{{E}}, {attribute}?", f"{{E}}: {attribute}"),
+            (f"{attribute} of {{E}}?", f"{{E}}, {attribute}?", f"{{E}}: {attribute}"),
         )
     else:
         says = (f"The {attribute} of {{E}} is {{V}}.", f"{{E}} has a {attribute} of {{V}}.", f"{{its}} {attribute} is {{V}}.")

@@ -48,15 +48,16 @@ def rewriter(rng: Random, share: float) -> Callable[[str], str]:
 
     def swap(match: re.Match[str]) -> str:
         word = match.group(0)
-        stem = word[:STEM].lower()
+        stem = word[: STEM if len(word) > STEM else STEM - 1].lower()  # "bonds" is a form of "bond"
         if word.lower() in KEPT:
             return word
         if stem not in chosen:
-            chosen[stem] = rng.choice(replacements())[: len(stem)] if rng.random() < share else None
+            other = rng.choice(replacements())[: len(stem)]
+            chosen[stem] = other if rng.random() < share and other not in chosen.values() else None
         new = chosen[stem]
         if new is None:
             return word
-        return (new.capitalize() if word[0].isupper() else new) + word[STEM:]
+        return (new.capitalize() if word[0].isupper() else new) + word[len(stem) :]
 
     return lambda text: _WORD.sub(swap, text)
 

@@ -273,13 +273,14 @@ class Trainer:
         self.step, self.read, self.reading, self.average = state["step"], state["read"], state["reading"], state["average"]
         self.level, self.found = state["level"], state["found"]
         self.seconds, self.tokens, self.log = state["seconds"], state["tokens"], state["log"]
-        if self.read < self.plan.steps:
-            self.decay_from = max(self.decay_from, self.read)
+        self.decay_from = state["decay_from"]
+        if state["plan"]["steps"] != self.plan.steps and self.read < self.plan.steps:
+            self.decay_from = max(int(self.plan.steps * (1 - self.plan.decay_share)), self.read)
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "read": self.read,
-                 "reading": self.reading, "level": self.level, "found": self.found, "average": self.average,
+                 "reading": self.reading, "level": self.level, "found": self.found, "average": self.average, "decay_from": self.decay_from,
                  "seconds": self.seconds, "tokens": self.tokens, "log": self.log,
                  "plan": asdict(self.plan)}  # fmt: skip
         torch.save(state, self.folder / "state.tmp")

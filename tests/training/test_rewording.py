@@ -29,6 +29,8 @@ def test_forms_of_a_word_stay_forms_of_one_and_words_of_grammar_stay() -> None:
     assert verb[0].isupper() and verb.endswith("ered") and noun.endswith("ery")
     assert grammar == "which"
     assert change("discovered") == verb.lower()
+    one, many = change("bond bonds").split()
+    assert many == f"{one}s" != "bonds"
 
 
 def test_nothing_is_replaced_by_nothing() -> None:
