@@ -177,9 +177,9 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = tree.pop("extends", None)
     if base is None:
         return tree
-    if path in above:
+    if path.resolve() in above:
         raise ConfigError(f"{path}: extends: the files extend one another in a circle")
-    return _merged(_read(presets().get(str(base), path.parent / str(base)), (*above, path)), tree)
+    return _merged(_read(presets().get(str(base), path.parent / str(base)), (*above, path.resolve())), tree)
 
 
 def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -184,11 +184,15 @@ class Council:
     # --- questions -----------------------------------------------------------------------------------------------
 
     def prompts(self, question: str | Question) -> dict[str, list[Message]]:
-        """What each member that is routed to would be sent, without asking anybody. Raises QuestionError."""
-        self.start()
+        """What each member that is routed to would be sent, without asking anybody or starting hosts; a member whose
+        budget it does not fit is left out. Raises QuestionError if it fits none."""
+        if self._router is None:
+            self._prepare()
         asked = _as_question(question)
         passages = self._retrieve(asked, True)
         prepared = [self._prepare_member(asked.text, passages, n, w) for n, w in self._route(asked.text, None).items()]
+        if prepared and all(a.prompt is None for a in prepared):
+            raise QuestionError(str(prepared[0].error))
         return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
 
     def ask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:

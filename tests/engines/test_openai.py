@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
 from specialists.config import EngineConfig, SpecialistConfig
 from specialists.engines import build_engine
 from specialists.engines.openai import OpenAIEngine
+from specialists.prompt_format import Message
 from specialists.protocol import Engine, Generation, GenerationRequest, OptionError, Score, ScoreRequest
 from specialists.tokens import encode_answer, load_tokenizer, token_counter
 
@@ -31,6 +34,7 @@ class Server:
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     running: int = 0
     most: int = 0
@@ -43,6 +47,10 @@ class Server:
             return JSONResponse({"error": {"message": f"boom with {KEY} inside"}}, 500)
         if model == "private":
             return JSONResponse({"error": {"message": f"Incorrect API key provided: {KEY}"}}, 401)
+        if model == "page":
+            return HTMLResponse("<html>welcome</html>")  # type: ignore[return-value]
+        if model == "empty":
+            return JSONResponse({"error": {"message": "quota"}})
         return JSONResponse({"error": {"message": "no such model"}}, 404) if model == "absent" else None
 
 
@@ -58,6 +66,7 @@ def make_app(server: Server) -> FastAPI:
         body = await request.json()
         server.bodies.append(body)
         server.keys.append(request.headers["authorization"])
+        server.headers = dict(request.headers)
         if (refusal := server.refuse(body["model"])) is not None:
             return refusal
         server.running += 1
@@ -213,8 +222,22 @@ async def test_health_tells_of_the_server_and_never_asks_for_another_replica(ser
         assert not (await engine.health()).ok
 
 
-def test_prompts_are_counted_on_the_safe_side_without_a_tokenizer() -> None:
-    messages = ask().messages
-    exact = token_counter(config("http://x/v1", tokenizer="pocket:base"))(messages)
-    assert token_counter(config("http://x/v1"))(messages) >= 6
-    assert exact > 0
+async def test_what_is_no_completion_fails_alone(server: Server) -> None:
+    made = await generations(build_engine(config(server.url), members("good", "page", "empty")), ask("page"), ask("empty"), ask())
+    assert [m.error is None for m in made] == [False, False, True]
+    assert "no completion" in str(made[0].error)
+
+
+async def test_what_is_meant_for_one_server_is_not_sent_to_another(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-secret")
+    await generations(build_engine(config(server.url), members("good")), ask())
+    assert not any("secret" in value for value in server.headers.values())
+
+
+@given(st.text(alphabet="abc déf 0123456789.,€漢字", min_size=1, max_size=200))
+def test_without_a_tokenizer_prompts_are_counted_as_no_shorter_than_they_are(text: str) -> None:
+    messages: list[Message] = [{"role": "user", "content": text}]
+    estimate = token_counter(config("http://x/v1"))(messages)
+    assert estimate >= sum(c.isdigit() for c in text) and estimate >= len(text.split())
+    assert token_counter(config("http://x/v1", tokenizer=None))(messages) == estimate
