@@ -248,7 +248,7 @@ def doctor(config: Config = "pocket", as_json: AsJson = False, settings: Setting
 @app.command()
 def demo(config: Config = "pocket", settings: Settings = None) -> None:
     """Ask the pocket council questions of its test split: some that its library answers, some that nothing does."""
-    from council.demo import demo_questions, shows_both
+    from council.demo import demo_questions, shows_both, summary
     from council.orchestrator import Council
 
     with _only_ours_on_stdout() as out:
@@ -256,12 +256,11 @@ def demo(config: Config = "pocket", settings: Settings = None) -> None:
             council = Council.from_config(config, _overrides(settings))
             council.__enter__()
         with council:
-            verdicts = []
-            for question in demo_questions(council.config):
+            verdicts, questions = [], demo_questions(council.config)
+            for question in questions:
                 verdicts.append(council.ask(question))
                 _print(question, verdicts[-1], False, out)
-        counts = {s: sum(v.status == s for v in verdicts) for s in EXIT}
-        print(f"{len(verdicts)} questions: {', '.join(f'{n} {s}' for s, n in counts.items())}.", file=out)
+        print(summary(list(questions.values()), verdicts), file=out)
     raise typer.Exit(0 if shows_both(verdicts) else FAILED)
 
 
