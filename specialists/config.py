@@ -50,6 +50,8 @@ class EngineConfig(Strict):
     max_queued_requests: int = Field(1024, ge=1)
     """Calls waiting; more are refused at once."""
     health_check_period_s: float = Field(5.0, gt=0)
+    start_timeout_s: float = Field(600.0, gt=0)
+    """How long a replica may take to start: with weights to download, longer."""
     trust_remote_code: bool = False
     """Whether code that ships with the weights may run. Leave it off unless you have read that code."""
     options: dict[str, Any] = Field(default_factory=dict)

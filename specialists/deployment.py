@@ -38,7 +38,6 @@ from specialists.protocol import (
 from specialists.tokens import is_local, locate
 
 NO_PROXY = "Disabled"
-START_TIMEOUT_S: Final = 600.0
 SERVE_CONTROLLER_NAME, SERVE_NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
 
 
@@ -46,7 +45,7 @@ class Host:
     """One replica: an engine, and the calls that reach it."""
 
     def __init__(self, engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> None:
-        self._engine = build_engine(engine, specialists)
+        self._engine, self._was_healthy = build_engine(engine, specialists), False
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         return await self._engine.generate(requests)
@@ -62,8 +61,15 @@ class Host:
     async def check_health(self) -> None:
         """Called by Serve every health-check period; an exception makes it replace this replica."""
         health = await self._engine.health()
-        if not health.ok:
-            raise HostError(health.detail)
+        if health.ok:
+            self._was_healthy = True
+        elif not self._was_healthy:
+            raise HostError(health.detail)  # the start fails, and tells why
+        else:
+            # Serve waits for three failed checks before it replaces a replica, but replaces one that ended at once;
+            # no engine gets well again, so nothing is lost by ending
+            await self._engine.close()
+            ray.actor.exit_actor()  # type: ignore[no-untyped-call]
 
     async def __del__(self) -> None:
         engine = getattr(self, "_engine", None)
@@ -127,6 +133,17 @@ def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -
     return decorate(Host).bind(engine, tuple(specialists))
 
 
+def _waves(engines: Sequence[EngineConfig]) -> list[list[EngineConfig]]:
+    """Engines that may start at the same time.
+
+    vLLM measures the free memory of its whole card while it starts, so that of those with a fraction of a card, which Ray
+    may put on one, each starts alone.
+    """
+    alone = [e for e in engines if e.kind == "vllm" and 0 < e.resources.num_gpus < 1]
+    together = [e for e in engines if e not in alone]
+    return [wave for wave in (together, *([e] for e in alone)) if wave]
+
+
 class HostPool:
     """The hosts of one council. It starts Ray and Serve, or joins those that run, and leaves nothing of its own behind."""
 
@@ -146,13 +163,8 @@ class HostPool:
         try:
             self._start_ray(ray_address, used)
             self._check_resources(used)
-            targets = [
-                serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in used
-            ]
-            self._applications = [target.name for target in targets]
-            handles = serve.run_many(targets, wait_for_applications_running=False)
-            self._await_running()
-            self._handles = {e.name: h for e, h in zip(used, handles, strict=True)}
+            for wave in _waves(used):
+                self._start_hosts(wave)
         except EngineError:
             self.stop()
             raise
@@ -163,9 +175,18 @@ class HostPool:
                 raise
             raise HostError(f"the hosts could not be started: {reason}") from exc
 
-    def _await_running(self) -> None:
-        """Return when every application runs; raise HostError when one failed, or START_TIMEOUT_S has passed."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+    def _start_hosts(self, engines: Sequence[EngineConfig]) -> None:
+        targets = [
+            serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in engines
+        ]
+        self._applications += [target.name for target in targets]
+        handles = serve.run_many(targets, wait_for_applications_running=False)
+        self._await_running(max(e.start_timeout_s for e in engines))
+        self._handles |= {e.name: h for e, h in zip(engines, handles, strict=True)}
+
+    def _await_running(self, timeout_s: float) -> None:
+        """Return when every application runs; raise HostError when one failed, or the time is over."""
+        deadline = time.monotonic() + timeout_s
         while True:
             states = {n: a for n, a in serve.status().applications.items() if n in self._applications}
             if len(states) == len(self._applications) and all(a.status == "RUNNING" for a in states.values()):
@@ -174,7 +195,8 @@ class HostPool:
                 raise RuntimeError("a host failed while it started")
             if time.monotonic() > deadline:
                 raise HostError(
-                    f"the hosts were not running after {START_TIMEOUT_S:g} s: the cluster's CPUs or GPUs may be in use; free some"
+                    f"the hosts were not running after {timeout_s:g} s (start_timeout_s): weights may still be downloading, or the "
+                    "cluster's CPUs or GPUs be in use"
                 )
             time.sleep(0.1)
 

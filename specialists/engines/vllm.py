@@ -137,6 +137,7 @@ class VllmEngine:
         self._engine = _start(config, arguments)
         self._adapters = self._adapter_requests(specialists, folders)
         self._in_flight, self._closed = 0, False
+        self._loading, self._to_load = asyncio.Lock(), [a for a in self._adapters.values() if a is not None]
         self._tasks: set[asyncio.Future[Any]] = set()
         self._facts: dict[str, str | float] = {"adapters": float(len(folders)), "dtype": str(arguments.get("dtype", "auto"))}
 
@@ -146,6 +147,25 @@ class VllmEngine:
 
         numbered = {name: number for number, name in enumerate(folders, 1)}
         return {s.name: LoRARequest(s.name, numbered[s.name], str(folders[s.name])) if s.name in folders else None for s in specialists}
+
+    async def _load_adapters(self) -> None:
+        """Load them before anything is asked of them: one that vLLM meets only in a batch, and can't load, ends the whole engine.
+
+        Loading wants a running event loop, which a constructor lacks; so the first call does it, and in a replica that
+        is Serve's first health check. Raises WeightsInvalid, naming the specialist.
+        """
+        async with self._loading:
+            while self._to_load:
+                adapter = self._to_load[0]
+                try:
+                    await self._engine.add_lora(adapter)
+                except EngineDeadError as exc:
+                    raise HostError(f"engine {self.config.name!r} has died and is being replaced") from exc
+                except Exception as exc:  # vLLM raises many kinds
+                    raise WeightsInvalid(
+                        f"specialist {adapter.lora_name!r}: vLLM can't serve the adapter at {adapter.lora_path}: {_first_line(exc)}"
+                    ) from exc
+                del self._to_load[0]
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         return list(await self._together([self._generate(r) for r in requests]))
@@ -218,6 +238,7 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         last: RequestOutput | None = None
+        await self._load_adapters()
         try:
             async for output in self._engine.generate(
                 TokensPrompt(prompt_token_ids=prompt), params, uuid.uuid4().hex, lora_request=self._adapters[specialist]
@@ -251,6 +272,10 @@ class VllmEngine:
             await self._engine.check_health()
         except Exception as exc:
             return Health(False, f"the engine core has died: {_first_line(exc)}", self._facts)
+        try:
+            await self._load_adapters()
+        except EngineError as exc:
+            return Health(False, str(exc), self._facts)
         return Health(True, f"{self._in_flight} in flight", self._facts)
 
     async def close(self) -> None:
