@@ -25,6 +25,7 @@ from ray.serve.handle import DeploymentHandle
 
 from specialists.config import EngineConfig, SpecialistConfig
 from specialists.engines import build_engine
+from specialists.metrics import MemberMetrics
 from specialists.protocol import (
     EngineError,
     Generation,
@@ -46,9 +47,12 @@ class Host:
 
     def __init__(self, engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> None:
         self._engine, self._was_healthy = build_engine(engine, specialists), False
+        self._metrics = MemberMetrics(engine.name)
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        return await self._engine.generate(requests)
+        generations = await self._engine.generate(requests)
+        self._metrics.count(generations)
+        return generations
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         return await self._engine.score(requests)

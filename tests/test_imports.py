@@ -17,11 +17,13 @@ LAYERS = {  # a module may import those of its own row's number or below, but fo
 }  # fmt: skip
 SHARED = {"specialists.protocol", "specialists.config", "specialists.prompt_format", "specialists.tokens"}
 OWNERS = {
-    "ray": {"specialists/deployment.py"},
+    "ray": {"specialists/deployment.py", "specialists/metrics.py"},
     "qdrant_client": {"council/retrieval/server_store.py"},
     "qdrant_edge": {"council/retrieval/edge_store.py", "council/retrieval/sparse.py"},
     "sentence_transformers": {"council/retrieval/embedder.py"},
     "peft": {"specialists/training/lora.py"},
+    "vllm": {"specialists/engines/vllm.py"},
+    "openai": {"specialists/engines/openai.py"},
 }
 TORCH = ("specialists/engines/transformers.py", "specialists/engines/lora.py", "specialists/training/", "council/doctor.py")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,54 +24,89 @@ from specialists.config import POCKET, EngineConfig
 from specialists.engines import build_engine
 from specialists.protocol import GenerationRequest, ScoreRequest
 from tests.conftest import MEMBERS
-from tests.engines.conftest import prompts
+from tests.engines.conftest import engine_cores, prompts
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+PERIOD_S = 2.0
 QUESTIONS = ("Which organ makes insulin?", "Who wrote the first version of SSH?", "What is habeas corpus?", "What is a bond?")
 
 
+@dataclass(frozen=True)
+class Started:
+    """A council on vLLM, and how long its hosts took to start."""
+
+    council: Council
+    start_s: float
+
+
 @pytest.fixture(scope="module")
-def council(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
+def started(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     folder = tmp_path_factory.mktemp("vllm")
-    chosen = {"retrieval.store.path": str(folder / "store"), "engines.pocket.health_check_period_s": 1.0}
+    chosen = {"retrieval.store.path": str(folder / "store"), "engines.pocket.health_check_period_s": PERIOD_S}
+    before = time.monotonic()
     with Council.from_config("vllm-cpu", chosen) as made:
+        took = time.monotonic() - before
         made.index([load_config("pocket").retrieval.library or ""])
-        yield made
+        yield Started(made, took)
 
 
-def engine_cores(council: Council) -> list[psutil.Process]:
-    """The core processes of this council's replicas."""
-    replicas = {int(m.health.facts["pid"]) for m in council.members() if m.health is not None and "pid" in m.health.facts}
-    children = [child for pid in replicas for child in psutil.Process(pid).children(recursive=True)]
-    return [c for c in children if "EngineCore" in c.name() or "EngineCore" in " ".join(c.cmdline())]
+def replica(council: Council) -> psutil.Process | None:
+    """The process of the council's one replica; None while there is none."""
+    health = council.members()[0].health
+    return psutil.Process(int(health.facts["pid"])) if health is not None and "pid" in health.facts else None
 
 
-def test_five_specialists_answer_from_one_engine(council: Council) -> None:
-    verdict = council.ask(QUESTIONS[0])
+def await_another(started: Started, old: int) -> tuple[float, float]:
+    """Seconds until the old replica is gone, and until another one answers for all members."""
+    before = time.monotonic()
+    while psutil.pid_exists(old) and psutil.Process(old).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() - before < 60, "the old replica lives on"
+        time.sleep(0.05)
+    gone = time.monotonic() - before
+    while any(o.error for o in started.council.ask(QUESTIONS[1]).opinions):
+        assert time.monotonic() - before < 400, "the host did not come back"
+        time.sleep(0.5)
+    return gone, time.monotonic() - before
+
+
+def test_five_specialists_answer_from_one_engine(started: Started) -> None:
+    verdict = started.council.ask(QUESTIONS[0])
     assert [o.specialist for o in verdict.opinions] == list(MEMBERS)
     for opinion in verdict.opinions:
         assert opinion.error is None
         assert opinion.queued_s is not None and opinion.first_token_s is not None and opinion.cached_tokens is not None
 
 
-def test_a_killed_core_loses_no_verdict_and_comes_back(council: Council) -> None:
-    verdicts: list[Verdict] = []
-    council.ask(QUESTIONS[2])
+def test_a_killed_core_loses_no_verdict_and_comes_back(started: Started) -> None:
+    """Every question gets its verdict, failures are told as such; the replica is replaced by the next health check, and
+    answers after the time that an engine takes to start."""
+    council, verdicts = started.council, list[Verdict]()
+    process = replica(council)
+    assert process is not None
     asking = threading.Thread(target=lambda: verdicts.extend(council.ask_many(list(QUESTIONS) * 15, concurrency=16)))
     asking.start()
     time.sleep(0.5)
-    cores = engine_cores(council)
+    cores = engine_cores(process)
     assert cores
     for core in cores:
-        os.kill(core.pid, signal.SIGKILL)
+        core.kill()
+    gone, back = await_another(started, process.pid)
     asking.join(600)
     assert len(verdicts) == 60
-    assert any(o.error for v in verdicts for o in v.opinions)
-    assert all(v.status == "failed" for v in verdicts if all(o.error for o in v.opinions))
-    deadline = time.monotonic() + 300
-    while any(o.error for o in council.ask(QUESTIONS[1]).opinions):
-        assert time.monotonic() < deadline, "the host did not come back"
-        time.sleep(1)
+    failed = [v for v in verdicts if all(o.error for o in v.opinions)]
+    assert failed and all(v.status == "failed" and "died" in (v.opinions[0].error or "") for v in failed)
+    print(json.dumps({"start_s": started.start_s, "replaced_s": gone, "back_s": back, "failed": len(failed)}))
+    assert gone < PERIOD_S + 10 and back < PERIOD_S + 2 * started.start_s + 20
+
+
+def test_a_killed_replica_leaves_no_core_behind(started: Started) -> None:
+    process = replica(started.council)
+    assert process is not None
+    cores = engine_cores(process)
+    assert cores
+    process.kill()
+    await_another(started, process.pid)
+    assert not any(core.is_running() and core.status() != psutil.STATUS_ZOMBIE for core in cores)
 
 
 def test_the_command_line_asks_it(tmp_path: Path) -> None:

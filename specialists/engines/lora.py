@@ -8,6 +8,7 @@ multi-tenant serving (Chen et al. 2023, Punica, arXiv:2310.18547). Ranks may dif
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from specialists.protocol import WeightsInvalid, WeightsMissing
 
@@ -63,6 +65,42 @@ def load_adapter(name: str, folder: Path) -> Adapter:
             f"specialist {name!r}: the adapter at {folder} has tensors that are no plain LoRA: {strange[:1] or 'none at all'}"
         )
     return Adapter(name, layers)
+
+
+def layer_shapes(model: str, trust_remote_code: bool = False) -> dict[str, tuple[int, int]]:
+    """(in, out) of each linear layer of a model, by its name; made without weights, so that it costs next to nothing.
+
+    Empty for a model that transformers does not know.
+    """
+    try:
+        described = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        with torch.device("meta"):
+            made = AutoModelForCausalLM.from_config(described, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
+    except Exception:  # the library raises many kinds
+        logging.getLogger(__name__).debug("no shapes to check adapters with", exc_info=True)
+        return {}
+    return {name: (m.in_features, m.out_features) for name, m in made.named_modules() if isinstance(m, nn.Linear)}
+
+
+def check_fit(folders: Mapping[str, Path], layers: Mapping[str, tuple[int, int]]) -> None:
+    """Raise WeightsInvalid, naming the specialist, for an adapter in `folders` whose matrices do not fit `layers` ((in, out) by name).
+
+    Reads no weights, only their shapes. What belongs to a layer that `layers` lacks is not judged.
+    """
+    for name, folder in folders.items():
+        try:
+            with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+                shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        except (OSError, SafetensorError) as exc:
+            raise WeightsInvalid(f"specialist {name!r}: the adapter at {folder} can't be read: {exc}") from exc
+        for key, shape in shapes.items():
+            layer, half = key.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".lora_")[::2]
+            wanted = layers.get(layer)
+            if wanted is not None and half in ("A", "B") and wanted[half == "B"] != shape[half == "A"]:
+                raise WeightsInvalid(
+                    f"specialist {name!r}: the adapter at {folder} does not fit the model at {layer}: "
+                    f"lora_{half} is {list(shape)}, and the layer goes from {wanted[0]} to {wanted[1]}"
+                )
 
 
 class Selection:

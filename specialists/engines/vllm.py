@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from specialists.config import EngineConfig, SpecialistConfig
+from specialists.engines.counters import StepCounters
+from specialists.engines.tee import OutputTee
 from specialists.protocol import (
     EngineError,
     Generation,
@@ -25,6 +27,7 @@ from specialists.protocol import (
     Health,
     HostError,
     OptionError,
+    RequestError,
     Sample,
     Score,
     ScoreRequest,
@@ -134,7 +137,12 @@ class VllmEngine:
         folders = {s.name: _adapter_folder(s) for s in specialists if s.adapter is not None}
         arguments = engine_arguments(config, tuple(folders.values()))
         self._tokenizer = load_tokenizer(f"engine {config.name!r}", config.model, config.trust_remote_code)
-        self._engine = _start(config, arguments)
+        if folders:  # vLLM would load what does not fit, and answer with it
+            from specialists.engines.lora import check_fit, layer_shapes
+
+            check_fit(folders, layer_shapes(arguments["model"], config.trust_remote_code))
+        self._counters = StepCounters()
+        self._engine = _start(config, arguments, self._counters)
         self._adapters = self._adapter_requests(specialists, folders)
         self._in_flight, self._closed = 0, False
         self._loading, self._to_load = asyncio.Lock(), [a for a in self._adapters.values() if a is not None]
@@ -152,8 +160,10 @@ class VllmEngine:
         """Load them before anything is asked of them: one that vLLM meets only in a batch, and can't load, ends the whole engine.
 
         Loading wants a running event loop, which a constructor lacks; so the first call does it, and in a replica that
-        is Serve's first health check. Raises WeightsInvalid, naming the specialist.
+        is Serve's first health check. Raises EngineError, naming the specialist.
         """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         async with self._loading:
             while self._to_load:
                 adapter = self._to_load[0]
@@ -190,8 +200,6 @@ class VllmEngine:
             self._tasks.difference_update(tasks)
 
     async def _generate(self, request: GenerationRequest) -> Generation:
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
-
         started, prompt = time.monotonic(), encode_chat(self._tokenizer, request.messages)
         fault = self._fault(request.specialist, len(prompt), request.max_tokens)
         if fault is None and request.n < 1:
@@ -200,13 +208,9 @@ class VllmEngine:
             return Generation(request.specialist, prompt_tokens=len(prompt), error=fault)
         self._in_flight += request.n
         try:
-            params = SamplingParams(
-                n=request.n if request.temperature > 0 else 1, temperature=request.temperature, seed=request.seed, stop=list(request.stop),
-                max_tokens=request.max_tokens, logprobs=0 if request.logprobs else None, output_kind=RequestOutputKind.FINAL_ONLY,
-            )  # fmt: skip
-            output = await self._run(prompt, params, request.specialist)
-            beside = min(self._in_flight, self.config.max_batch)
-        except (EngineError, ValueError) as exc:
+            params = _sampling(request)
+            output, beside = await self._run(prompt, params, request.specialist)
+        except EngineError as exc:
             return Generation(request.specialist, prompt_tokens=len(prompt), error=str(exc))
         finally:
             self._in_flight -= request.n
@@ -225,34 +229,42 @@ class VllmEngine:
             max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
         )
         try:
-            output = await self._run([*prompt, *answer], params, request.specialist)
+            output, _ = await self._run([*prompt, *answer], params, request.specialist)
         except EngineError as exc:
             return Score(request.specialist, prompt_tokens=len(prompt), error=str(exc))
         told = (output.prompt_logprobs or [])[len(prompt) :]
         chosen = tuple(float(place[token].logprob) for place, token in zip(told, answer, strict=True) if place is not None)
         return Score(request.specialist, chosen, len(prompt))
 
-    async def _run(self, prompt: list[int], params: SamplingParams, specialist: str) -> RequestOutput:
-        """The finished output of one request. Cancelled, it is aborted in the engine. Raises EngineError."""
+    async def _run(self, prompt: list[int], params: SamplingParams, specialist: str) -> tuple[RequestOutput, int]:
+        """The finished output of one request, and how many ran beside it. Cancelled, it is aborted in the engine.
+
+        Raises EngineError.
+        """
         from vllm import TokensPrompt
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        last: RequestOutput | None = None
         await self._load_adapters()
+        last: RequestOutput | None = None
+        name = uuid.uuid4().hex
+        self._counters.begin(name)
         try:
             async for output in self._engine.generate(
-                TokensPrompt(prompt_token_ids=prompt), params, uuid.uuid4().hex, lora_request=self._adapters[specialist]
+                TokensPrompt(prompt_token_ids=prompt), params, name, lora_request=self._adapters[specialist]
             ):
                 last = output
+            await asyncio.sleep(0)  # vLLM hands over a step's outputs before it counts the step
         except EngineDeadError as exc:
             raise HostError(f"engine {self.config.name!r} has died and is being replaced") from exc
         except asyncio.CancelledError:
             raise
         except Exception as exc:  # vLLM raises many kinds for a request that it can't serve
             raise EngineError(f"engine {self.config.name!r}: {_first_line(exc.__cause__ or exc)}") from exc
+        finally:
+            beside = self._counters.end(name)
         if last is None or not last.finished:
             raise HostError(f"engine {self.config.name!r} ended a request without an answer")
-        return last
+        return last, beside
 
     def _fault(self, specialist: str, length: int, room: int) -> str | None:
         """What makes a request impossible to serve here, if anything."""
@@ -276,7 +288,9 @@ class VllmEngine:
             await self._load_adapters()
         except EngineError as exc:
             return Health(False, str(exc), self._facts)
-        return Health(True, f"{self._in_flight} in flight", self._facts)
+        looked_up, found = self._counters.prompt_tokens_looked_up, self._counters.prompt_tokens_found
+        facts = {**self._facts, "prompt_tokens_looked_up": float(looked_up), "prompt_tokens_found": float(found)}
+        return Health(True, f"{self._in_flight} in flight", facts)
 
     async def close(self) -> None:
         if not self._closed:
@@ -284,6 +298,7 @@ class VllmEngine:
             for task in self._tasks:
                 task.cancel()
             self._engine.shutdown()
+            del self._engine  # at the end of the process it could no longer tear itself down
 
 
 def _set_environment(config: EngineConfig) -> None:
@@ -295,7 +310,7 @@ def _set_environment(config: EngineConfig) -> None:
     os.environ |= {str(name): str(int(value) if isinstance(value, bool) else value) for name, value in chosen.items()}
 
 
-def _start(config: EngineConfig, arguments: dict[str, Any]) -> AsyncLLM:
+def _start(config: EngineConfig, arguments: dict[str, Any], counters: StepCounters) -> AsyncLLM:
     """A running engine. Raises OptionError for an argument that vLLM doesn't have, before anything loads."""
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -310,10 +325,25 @@ def _start(config: EngineConfig, arguments: dict[str, Any]) -> AsyncLLM:
     for name in arguments.keys() - known:
         raise OptionError(f"engine {config.name!r}: vLLM has no engine argument {name!r}")
     logging.getLogger("vllm").setLevel(logging.ERROR)
+    tee = OutputTee()
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        with tee:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[lambda *_: counters])
     except Exception as exc:  # vLLM raises many kinds
-        raise WeightsInvalid(f"engine {config.name!r}: vLLM did not start: {_first_line(exc)}") from exc
+        raise WeightsInvalid(f"engine {config.name!r}: vLLM did not start: {tee.fault() or _first_line(exc)}") from exc
+
+
+def _sampling(request: GenerationRequest) -> SamplingParams:
+    """Raises RequestError for what vLLM does not do, such as a temperature above 2."""
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    try:
+        return SamplingParams(
+            n=request.n if request.temperature > 0 else 1, temperature=request.temperature, seed=request.seed, stop=list(request.stop),
+            max_tokens=request.max_tokens, logprobs=0 if request.logprobs else None, output_kind=RequestOutputKind.FINAL_ONLY,
+        )  # fmt: skip
+    except Exception as exc:  # of 0.32.0 not a ValueError
+        raise RequestError(_first_line(exc)) from exc
 
 
 def _generation(request: GenerationRequest, output: RequestOutput, length: int, seconds: float, beside: int) -> Generation:

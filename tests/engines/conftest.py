@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from random import Random
 
+import psutil
 import pytest
 
 from council.config import load_config
@@ -33,3 +34,15 @@ def prompts(count: int) -> list[list[Message]]:
 def copy_adapter(name: str, to: Path) -> Path:
     """A copy of a shipped adapter, to be broken."""
     return Path(shutil.copytree(SHIPPED / name, to / name))
+
+
+def engine_cores(replica: psutil.Process) -> list[psutil.Process]:
+    """vLLM's core processes that a process has started."""
+    cores = []
+    for child in replica.children(recursive=True):
+        try:
+            if "EngineCore" in child.name() or "EngineCore" in " ".join(child.cmdline()):
+                cores.append(child)
+        except psutil.NoSuchProcess:  # or a zombie
+            continue
+    return cores

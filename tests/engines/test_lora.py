@@ -9,13 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
 from specialists.config import POCKET
-from specialists.engines.lora import Adapter, install_adapters, load_adapter
+from specialists.engines.lora import Adapter, check_fit, install_adapters, layer_shapes, load_adapter
 from specialists.protocol import WeightsInvalid
 from tests.conftest import MEMBERS
+from tests.engines.conftest import copy_adapter
 
 
 def adapter(name: str, rank: int, seed: int, layer: str = "0") -> Adapter:
@@ -66,3 +68,20 @@ def test_more_than_plain_lora_is_refused(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes((POCKET / "law" / "adapter_model.safetensors").read_bytes())
     with pytest.raises(WeightsInvalid, match="use_dora"):
         load_adapter("law", tmp_path)
+
+
+def test_shapes_that_do_not_fit_name_the_specialist(tmp_path: Path) -> None:
+    folder = copy_adapter("law", tmp_path)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    layer = next(k for k in tensors if k.endswith("lora_A.weight")).removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+    width = tensors[f"base_model.model.{layer}.lora_A.weight"].shape[1]
+    out = tensors[f"base_model.model.{layer}.lora_B.weight"].shape[0]
+    check_fit({"law": folder}, {layer: (width, out)})
+    assert layer_shapes(str(POCKET / "base"))[layer] == (width, out)
+    assert layer_shapes(str(tmp_path / "nowhere")) == {}
+    for wrong, half in ((width + 1, out), "lora_A"), ((width, out + 1), "lora_B"):
+        with pytest.raises(WeightsInvalid, match=f"specialist 'law'.*{layer}: {half}"):
+            check_fit({"law": folder}, {layer: wrong})
+    (folder / "adapter_model.safetensors").write_bytes(b"none")
+    with pytest.raises(WeightsInvalid, match="can't be read"):
+        check_fit({"law": folder}, {})
