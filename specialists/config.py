@@ -41,6 +41,8 @@ class EngineConfig(Strict):
     kind: EngineKind = "transformers"
     model: str | None = None
     """A local folder, `pocket:NAME` for a shipped model, or a hub name; of the openai engine, the server's name of it."""
+    parameters_billion: float | None = Field(None, gt=0)
+    """How many parameters a model on a hub has, in thousand millions: `council doctor` reckons with it what the model needs."""
     max_context: int = Field(1024, ge=64)
     """Tokens of prompt and answer together."""
     max_batch: int = Field(32, ge=1)
@@ -58,6 +60,24 @@ class EngineConfig(Strict):
     """The engine's own options (transformers: device, dtype, threads; vllm: any engine argument of vLLM's, by its name;
     openai: base_url, api_key_env, ...; scripted: answers, delay_s, fail)."""
     resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _fits_its_cards(self) -> EngineConfig:
+        """Shares of a card's memory add up as the fractions of the card do, which Ray sees to."""
+        if self.kind != "vllm":
+            return self
+        gpus, share = self.resources.num_gpus, self.options.get("gpu_memory_utilization")
+        parallel = self.options.get("tensor_parallel_size", 1)
+        if gpus > 0 and parallel != 1 and gpus != parallel:
+            raise ValueError(f"options.tensor_parallel_size {parallel} wants resources.num_gpus {parallel}, not {gpus:g}")
+        if 1 < gpus != parallel:
+            raise ValueError(f"resources.num_gpus {gpus:g} wants options.tensor_parallel_size {gpus:g}: a replica would leave cards unused")
+        if 0 < gpus < 1 and share is not None and share > gpus:
+            raise ValueError(
+                f"options.gpu_memory_utilization {share} is more than its share of the card, resources.num_gpus {gpus:g}; "
+                "lower it, so that the hosts of one card fit together"
+            )
+        return self
 
 
 class SpecialistConfig(Strict):

@@ -60,10 +60,12 @@ def engine_arguments(config: EngineConfig, adapters: Sequence[Path]) -> dict[str
     for name in options.keys() & OWNED.keys():
         raise OptionError(f"engine {config.name!r}: option {name!r} is decided by {OWNED[name]}; set that in its place")
     arguments: dict[str, Any] = {
-        "load_format": "safetensors", **_share_of_card(config, options), **options,
+        "load_format": "safetensors", **options,
         "model": locate(f"engine {config.name!r}", str(config.model)), "max_model_len": config.max_context,
         "max_num_seqs": config.max_batch, "trust_remote_code": config.trust_remote_code,
     }  # fmt: skip
+    if 0 < config.resources.num_gpus < 1:  # a little less than its share, so that the hosts of one card fit together
+        arguments.setdefault("gpu_memory_utilization", round(0.95 * config.resources.num_gpus, 3))
     if adapters:
         settings = [_adapter_settings(folder) for folder in adapters]
         arguments.setdefault("max_lora_rank", _room(config, max(rank for rank, _ in settings)))
@@ -71,23 +73,6 @@ def engine_arguments(config: EngineConfig, adapters: Sequence[Path]) -> dict[str
             arguments.setdefault("lora_target_modules", sorted(set().union(*(modules for _, modules in settings))))
         arguments |= {"enable_lora": True, "max_loras": len(adapters)}
     return arguments
-
-
-def _share_of_card(config: EngineConfig, options: dict[str, Any]) -> dict[str, float]:
-    """The share of a card's memory for a host that has a fraction of the card: never more, so that the shares of one card
-    add up to it at most. Also checks that tensor parallelism has the GPUs it needs."""
-    gpus, share = config.resources.num_gpus, options.get("gpu_memory_utilization")
-    parallel = int(options.get("tensor_parallel_size", 1))
-    if gpus > 0 and parallel > 1 and gpus != parallel:
-        raise OptionError(f"engine {config.name!r}: tensor_parallel_size {parallel} wants resources.num_gpus {parallel}, not {gpus:g}")
-    if not 0 < gpus < 1:
-        return {}
-    if share is not None and float(share) > gpus:
-        raise OptionError(
-            f"engine {config.name!r}: gpu_memory_utilization {share:g} is more than its share of the card, resources.num_gpus {gpus:g}; "
-            "lower it, so that the hosts of one card fit together"
-        )
-    return {"gpu_memory_utilization": round(0.95 * gpus, 3)}
 
 
 def _adapter_settings(folder: Path) -> tuple[int, set[str]]:

@@ -25,7 +25,7 @@ def test_lines_of_children_are_passed_on_and_the_first_error_is_told(capfd: pyte
     assert capfd.readouterr().out == "after\n"
 
 
-def test_nothing_printed_is_no_fault() -> None:
+def test_nothing_printed_is_no_fault(capfd: pytest.CaptureFixture[str]) -> None:
     with OutputTee() as tee:
         os.write(1, b"all is well\n")
     assert tee.fault() is None

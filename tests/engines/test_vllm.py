@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from council.config import load_config
 from specialists.config import EngineConfig, ResourcesConfig
@@ -46,10 +47,12 @@ def test_arguments_that_the_config_decides_are_refused(name: str) -> None:
 def test_hosts_of_one_card_fit_together_by_their_memory() -> None:
     assert engine_arguments(config(gpus=0.25), [])["gpu_memory_utilization"] <= 0.25
     assert engine_arguments(config(gpus=0.25, gpu_memory_utilization=0.2), [])["gpu_memory_utilization"] == 0.2
-    with pytest.raises(OptionError, match="more than its share"):
-        engine_arguments(config(gpus=0.25, gpu_memory_utilization=0.5), [])
-    with pytest.raises(OptionError, match=r"wants resources\.num_gpus 2"):
-        engine_arguments(config(gpus=1, tensor_parallel_size=2), [])
+    with pytest.raises(ValidationError, match="more than its share"):
+        config(gpus=0.25, gpu_memory_utilization=0.5)
+    with pytest.raises(ValidationError, match=r"wants resources\.num_gpus 2"):
+        config(gpus=1, tensor_parallel_size=2)
+    with pytest.raises(ValidationError, match=r"wants options\.tensor_parallel_size 2"):
+        config(gpus=2)
 
 
 def test_broken_adapters_and_missing_models_are_named(tmp_path: Path) -> None:
