@@ -81,8 +81,17 @@ class PromptingConfig(Strict):
     """How passages are shown."""
 
     layout: Layout = "persona_first"
+    """`passages_first` lets members of the same weights share the passages' part of the engine's prefix cache."""
     rotate: bool = True
     """Whether each member sees the passages in an order of its own."""
+
+    @model_validator(mode="after")
+    def _either(self) -> PromptingConfig:
+        if self.layout == "passages_first" and self.rotate:
+            raise ValueError(
+                "layout passages_first shares a prefix only if members read the passages in one order: set rotate to false too"
+            )
+        return self
 
 
 class AggregatorConfig(Strict):

@@ -4,6 +4,7 @@
     ├── ConfigError            a configuration that can't be used: names the key and what it may be
     ├── QuestionError          a question that can't be asked: empty, or longer than the members can read
     ├── DatasetError           a file of questions that can't be read
+    ├── CalibrationError       a guarantee that can't be given, or a calibration that can't be read or doesn't fit
     ├── StartError             members could not be started: names the member, the path, what to do
     └── RetrievalError
         ├── EmbedderError      the embedding model is missing or is not the one that was published
@@ -31,6 +32,10 @@ class QuestionError(CouncilError):
 
 class DatasetError(CouncilError):
     """A file of questions that can't be read."""
+
+
+class CalibrationError(CouncilError):
+    """A guarantee that can't be given, or a calibration that can't be used."""
 
 
 class StartError(CouncilError):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from council.config import PromptingConfig
-from council.errors import QuestionError
+from council.config import PromptingConfig, load_config
+from council.errors import ConfigError, QuestionError
 from council.prompting import build_prompt, rotate
 from council.types import Passage
 from specialists.prompt_format import Message
@@ -54,6 +54,11 @@ def test_without_rotation_all_see_one_order() -> None:
     config = PromptingConfig(rotate=False, layout="passages_first")
     prompts = [build_prompt("q", passages, "", 999, count_words, config, turn) for turn in range(3)]
     assert len({str(p.messages) for p in prompts}) == 1
+
+
+def test_rotation_and_a_shared_prefix_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match=r"prompting.*one order: set rotate to false too"):
+        load_config("pocket", {"prompting.layout": "passages_first"})
 
 
 def test_a_question_over_the_budget_is_refused() -> None:

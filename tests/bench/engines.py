@@ -1,4 +1,4 @@
-"""A council's throughput over the raw engine's: `python -m tests.bench.engines [--kinds transformers,vllm] [--device cuda]`.
+"""A council's throughput over the raw engine's: `python -m tests.bench.engines [--device cuda]`.
 
 For each engine: questions per second of a whole council (retrieval, routing, five LoRA members, vote) at 1, 8 and 32
 questions at a time, over those of the same prompts handed to the engine in one batch by a plain script
@@ -35,7 +35,9 @@ SAY = Console(stderr=True)
 
 def configure(kind: str, device: str, chosen: Mapping[str, Any] | None = None, share: float = 1.0) -> CouncilConfig:
     """The preset of an engine, on the device: of a GPU each engine has `share`."""
-    settings: dict[str, Any] = {"engines.pocket.options.enable_prefix_caching": False} if kind == "vllm" else {}
+    settings: dict[str, Any] = {"deadline_s": 1800}  # none is to be late, however slow the machine
+    if kind == "vllm":
+        settings["engines.pocket.options.enable_prefix_caching"] = False
     if device == "cuda":
         settings |= {"engines.pocket.resources.num_gpus": share}
         if kind == "vllm":  # what the preset says of a CPU
@@ -134,37 +136,49 @@ def prefix_tokens(device: str, questions: list[str], chosen: Mapping[str, Any]) 
     return found
 
 
-def compare(kind: str, device: str, questions: list[str]) -> dict[str, Any]:
-    """Everything about one engine."""
+def over_raw(kind: str, device: str, questions: list[str]) -> dict[str, Any]:
+    """One engine of five members, over the raw engine."""
     SAY.print(f"{kind}: one engine, five members")
     config = configure(kind, device)
     together, prompts = measure(config, questions, LEVELS)
     SAY.print(f"{kind}: the raw engine, {len(prompts)} prompts")
     rate = len(questions) / raw(config, prompts)
     over = {level: round(told["questions_per_s"] / rate, 3) for level, told in together["at"].items()}
-    figures: dict[str, Any] = {"one_engine": together, "raw_questions_per_s": round(rate, 3), "council_over_raw": over}
     SAY.print(f"  {rate:.3f} questions/s; the council over it: {over}")
-    SAY.print(f"{kind}: five engines, one member each")
-    figures["five_engines"], _ = measure(apart(configure(kind, device, share=0.19)), questions, LEVELS[-1:])
-    if kind == "vllm":
-        SAY.print(f"{kind}: prefixes shared by five personas")
-        figures["prompt_tokens_over_one_member"] = {
-            "two_passages": prefix_tokens(device, questions, {}),
-            "twelve_passages": prefix_tokens(device, questions, {"retrieval.top_k": 12}),
-        }
-    return figures
+    return {"one_engine": together, "raw_questions_per_s": round(rate, 3), "council_over_raw": over}
+
+
+def side_by_side(kind: str, device: str, questions: list[str]) -> dict[str, Any]:
+    """One engine of five members, and five of one member each: memory and throughput."""
+    found = {}
+    for name, config in (("one", configure(kind, device)), ("five", apart(configure(kind, device, share=0.19)))):
+        SAY.print(f"{kind}: {name} engine(s)")
+        found[name], _ = measure(config, questions, LEVELS[-1:])
+        SAY.print(f"  {found[name]}")
+    return found
+
+
+def prefixes(kind: str, device: str, questions: list[str]) -> dict[str, Any]:
+    """What five personas of one base read, with few passages and with many."""
+    if kind != "vllm":
+        return {}
+    return {f"{count}_passages": prefix_tokens(device, questions, {"retrieval.top_k": count}) for count in (2, 12)}
+
+
+PARTS = {"over_raw": over_raw, "side_by_side": side_by_side, "prefixes": prefixes}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kinds", default="transformers,vllm")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--questions", type=int, default=40)
     chosen = parser.parse_args()
     questions = [g.question for g in read_gold(POCKET / "questions.jsonl", "test")][: chosen.questions]
     figures: dict[str, Any] = describe() | {"device": chosen.device, "questions": len(questions)}
     for kind in chosen.kinds.split(","):
-        figures[kind] = compare(kind, chosen.device, questions)
+        figures[kind] = {part: PARTS[part](kind, chosen.device, questions) for part in chosen.parts.split(",")}
     print(json.dumps(figures))
 
 

@@ -1,0 +1,1 @@
+"""What members are worth, measured: recorded or fresh answers to labelled questions, and reports on them."""
