@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
+from council.evaluation.commands import app as evaluation
 from council.rendering import render_rows, render_verdict
 from council.types import Verdict
 
@@ -26,6 +27,8 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="A council of small specialists that answers from your documents, with sources, or abstains.",
 )  # fmt: skip
+
+app.add_typer(evaluation, name="eval")
 
 Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]

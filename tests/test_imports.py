@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {  # a module may import those of its own row's number or below, but for siblings of row 2
     "council.types": 0, "council.errors": 0, "council.config": 1, "council.loop": 1,
     "council.router": 2, "council.retrieval": 2, "council.prompting": 2, "council.aggregator": 2,
-    "council.orchestrator": 3, "council.rendering": 3, "council.demo": 3, "council.needs": 2, "council.doctor": 4, "council.cli": 5,
+    "council.orchestrator": 3, "council.rendering": 3, "council.demo": 3, 
+    "council.needs": 2, "council.doctor": 4, "council.evaluation": 4, "council.cli": 5,
 }  # fmt: skip
 SHARED = {"specialists.protocol", "specialists.config", "specialists.prompt_format", "specialists.tokens"}
 OWNERS = {

@@ -66,7 +66,7 @@ class Ballots:
     @cached_property
     def indicators(self) -> Floats:
         """[n, members, most options]: 1 where a member chose an option."""
-        return (self.choices[:, :, None] == np.arange(self.most_options)).astype(np.float64)
+        return np.asarray(self.choices[:, :, None] == np.arange(self.most_options), np.float64)
 
     def take(self, rows: Ints | Bools | slice) -> Ballots:
         """Some of the questions, in the order of `rows`."""

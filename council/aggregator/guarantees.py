@@ -88,7 +88,7 @@ def control_selective(scores: Floats, right: Bools, alpha: float, delta: float =
     if not len(steps):
         raise CalibrationError(
             f"alpha {alpha:g} can't be promised with confidence {1 - delta:g}: it takes {least} answered questions, all of them right, "
-            f"and there are {answered[-1] if len(answered) else 0}"
+            f"and there are {answered[-1] if len(answered) else 0:g}"
         )
     passed: int | None = None
     for step in steps:
@@ -99,8 +99,8 @@ def control_selective(scores: Floats, right: Bools, alpha: float, delta: float =
         first = int(steps[0])
         bound = upper_bound(int(wrong[first]), int(answered[first]), delta)
         raise CalibrationError(
-            f"alpha {alpha:g} can't be promised with confidence {1 - delta:g}: even of the {answered[first]} most trusted answers "
-            f"{wrong[first]} are wrong, which leaves room for a risk of {bound:.3f}"
+            f"alpha {alpha:g} can't be promised with confidence {1 - delta:g}: even of the {answered[first]:g} most trusted answers "
+            f"{wrong[first]:g} are wrong, which leaves room for a risk of {bound:.3f}"
         )
     return Guarantee(
         "selective", alpha, delta, float(thresholds[passed]), float(answered[passed] / n), float(wrong[passed] / answered[passed]), n

@@ -64,7 +64,7 @@ def ece(confidence: Floats, right: Bools, bins: int = 15) -> float:
 
 def fleiss_kappa(ballots: Ballots) -> float:
     """Agreement beyond chance (Fleiss 1971) on the questions where all members voted; nan where there are none."""
-    full = ballots.take(ballots.cast.all(1))
+    full = ballots.take(np.flatnonzero(ballots.cast.all(1)))
     m = len(ballots.members)
     if not len(full) or m < 2:
         return float("nan")
@@ -95,7 +95,9 @@ def bootstrap_interval(statistic: Statistic, n: int, seed: int = 0, resamples: i
     return (float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))) if len(drawn) else (float("nan"), float("nan"))
 
 
-def paired_interval(first: Floats, second: Floats, seed: int = 0, resamples: int = BOOTSTRAPS) -> tuple[float, float, float]:
+def paired_interval(
+    first: Floats | Bools, second: Floats | Bools, seed: int = 0, resamples: int = BOOTSTRAPS
+) -> tuple[float, float, float]:
     """The mean of first - second over questions, and its 95% interval by a paired bootstrap."""
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     low, high = bootstrap_interval(lambda rows: float(difference[rows].mean()), len(difference), seed, resamples)

@@ -1,0 +1,92 @@
+"""A council asked a whole dataset: every member's answer is kept, so that what was asked is never asked again, and every
+method is compared on the same answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from council.aggregator import Vote, group_answers
+from council.aggregator.ballots import NONE, Ballots
+from council.errors import DatasetError
+from council.evaluation.dataset import Labelled
+from council.orchestrator import Council
+from council.types import Verdict
+
+ANSWERS: Final = "answers.jsonl"
+AT_A_TIME: Final = 8
+
+
+def fingerprint(council: Council, **asked: Any) -> str:
+    """Of everything that an answer depends on, but for where documents are kept: other answers, another fingerprint."""
+    tree = council.config.model_dump(mode="json")
+    del tree["retrieval"]["store"]
+    return hashlib.sha256(json.dumps([tree, asked], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def ask_all(
+    council: Council, questions: Sequence[Labelled], out: Path, retrieval: bool = True, progress: Callable[[int, int], None] | None = None
+) -> list[Verdict]:
+    """A verdict for each question, in order. Each is written to `out`/answers.jsonl as soon as it is there; a run that was
+    broken off goes on where it ended. Raises DatasetError where the file is of another council."""
+    mark, path = fingerprint(council, retrieval=retrieval), out / ANSWERS
+    known = dict(_kept(path, mark))
+    left = [q for q in questions if q.id not in known]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            for at in range(0, len(left), AT_A_TIME):
+                some = left[at : at + AT_A_TIME]
+                for question, verdict in zip(some, council.ask_many([q.question for q in some], retrieval=retrieval), strict=True):
+                    known[question.id] = verdict
+                    row = {"id": question.id, "council": mark, "verdict": verdict.model_dump(mode="json")}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                if progress is not None:
+                    progress(sum(q.id in known for q in questions), len(questions))
+    except OSError as exc:
+        raise DatasetError(f"{path} can't be written: {exc.strerror or exc}; choose another --out, or free some space") from exc
+    return [known[q.id] for q in questions]
+
+
+def _kept(path: Path, mark: str) -> Iterator[tuple[str, Verdict]]:
+    """Verdicts of an earlier run. A last line that was cut off is forgotten, and its question asked again."""
+    if not path.exists():
+        return
+    text = path.read_text("utf-8", errors="replace")
+    whole = text[: text.rfind("\n") + 1]
+    if len(whole) < len(text):
+        path.write_text(whole, "utf-8")
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            if row["council"] != mark:
+                raise DatasetError(f"{path} holds the answers of another council, or of another config; choose another --out, or remove it")
+            yield row["id"], Verdict.model_validate(row["verdict"])
+        except (ValueError, KeyError, TypeError) as exc:
+            raise DatasetError(f"{path}, line {number}: no answer of an earlier run; choose another --out, or remove it") from exc
+
+
+def to_ballots(
+    questions: Sequence[Labelled], verdicts: Sequence[Verdict], members: Sequence[str], similarity: Any, threshold: float
+) -> Ballots:
+    """The members' answers, grouped by meaning: a question's options are its groups, the right one that which holds a right
+    answer. A member without a readable answer cast no vote."""
+    rows, options, gold = [], [], []
+    for question, verdict in zip(questions, verdicts, strict=True):
+        votes = [Vote(o.specialist, o.answer, 1.0) for o in verdict.opinions if o.error is None and o.answer is not None]
+        groups = group_answers(votes, similarity, threshold)
+        chosen = {v.specialist: i for i, group in enumerate(groups) for v in group.votes}
+        rows.append([chosen.get(m, NONE) for m in members])
+        right = [i for i, group in enumerate(groups) if any(question.accepts(v.answer) for v in group.votes)]
+        options.append(max(1, len(groups)))
+        gold.append(right[0] if right else NONE)
+    choices = np.array(rows, np.int64).reshape(len(questions), len(members))
+    return Ballots(tuple(members), choices, np.array(options), np.array(gold), tuple(q.domain for q in questions))
