@@ -87,7 +87,7 @@ def test_escalation_saves_calls_and_keeps_the_accuracy() -> None:
     caution = choose_caution(training, odds, odds)
     made = escalate(test, odds, odds, caution)
     assert made.calls < 4 and made.outcome.right.mean() > decide(odds, test).right.mean() - 0.01
-    assert escalate(test, odds, odds, 1.0).calls > made.calls
+    assert escalate(test, odds, odds, 1.0).calls >= made.calls
 
 
 def test_members_are_added_by_what_they_bring() -> None:
