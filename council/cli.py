@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from council.config import parse_settings
 from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
 from council.evaluation.commands import app as evaluation
 from council.rendering import render_rows, render_verdict
@@ -33,19 +33,6 @@ app.add_typer(evaluation, name="eval")
 Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
-
-
-def _overrides(settings: Sequence[str] | None) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    for setting in settings or ():
-        key, equals, value = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {setting!r}: write it as KEY=VALUE")
-        try:
-            chosen[key] = yaml.safe_load(value)
-        except yaml.YAMLError as exc:
-            raise ConfigError(f"--set {key}: {value!r} is no YAML value") from exc
-    return chosen
 
 
 @contextmanager
@@ -115,7 +102,7 @@ def ask(
     questions = _read_questions(file) if file is not None else [question] if question is not None else None
     names = [n.strip() for n in specialists.split(",") if n.strip()] if specialists else None
     with _only_ours_on_stdout() as out:
-        council = Council.from_config(config, _overrides(settings))
+        council = Council.from_config(config, parse_settings(settings))
         council.check_names(names)
         with Console(stderr=True).status("Starting the council"):
             council.__enter__()
@@ -177,7 +164,7 @@ def index(
     """Add documents. Exit status 1 if any file had to be skipped."""
     from council.orchestrator import Council
 
-    council = Council.from_config(config, _overrides(settings))
+    council = Council.from_config(config, parse_settings(settings))
     try:
         with _only_ours_on_stdout() as out:
             with _progress() as progress:
@@ -205,7 +192,7 @@ def models(
     from council.orchestrator import Council
 
     with _only_ours_on_stdout() as out:
-        council = Council.from_config(config, _overrides(settings))
+        council = Council.from_config(config, parse_settings(settings))
         try:
             if health:
                 with Console(stderr=True).status("Starting the hosts"):
@@ -238,7 +225,7 @@ def doctor(config: Config = "pocket", as_json: AsJson = False, settings: Setting
     from council.doctor import examine
 
     with _only_ours_on_stdout() as out:
-        findings = examine(config, _overrides(settings))
+        findings = examine(config, parse_settings(settings))
         if as_json:
             print(json.dumps([f.__dict__ for f in findings]), file=out)
         else:
@@ -256,7 +243,7 @@ def demo(config: Config = "pocket", settings: Settings = None) -> None:
 
     with _only_ours_on_stdout() as out:
         with Console(stderr=True).status("Starting five specialists"):
-            council = Council.from_config(config, _overrides(settings))
+            council = Council.from_config(config, parse_settings(settings))
             council.__enter__()
         with council:
             verdicts, questions = [], demo_questions(council.config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -222,3 +222,17 @@ def _first_fault(exc: ValidationError) -> str:
         return f"unknown key {where!r}"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
+
+
+def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Overrides by dotted key from texts `KEY=VALUE`, values read as YAML. Raises ConfigError."""
+    chosen: dict[str, Any] = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {setting!r}: write it as KEY=VALUE")
+        try:
+            chosen[key] = yaml.safe_load(value)
+        except yaml.YAMLError as exc:
+            raise ConfigError(f"--set {key}: {value!r} is no YAML value") from exc
+    return chosen

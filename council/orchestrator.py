@@ -252,7 +252,7 @@ class Council:
         before = time.monotonic()
         opinions = await self._ask_members(asked)
         generate_s = time.monotonic() - before
-        decision, vote_s = await self._timed(decide, opinions, self.config.aggregator, self._similarity)
+        decision, vote_s = await self._timed(decide, opinions, self.config.aggregator, self.similarity)
         shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
         spent = {
             "retrieve": retrieve_s,
@@ -331,7 +331,7 @@ class Council:
         said = {g.specialist: g for g in generations}
         return [_opinion(a, said.get(a.specialist.name), error, took) for a in asked]
 
-    def _similarity(self, texts: Sequence[str]) -> Any:
+    def similarity(self, texts: Sequence[str]) -> Any:
         """Cosines between answers, [n, n]."""
         vectors = self.retriever.embedder.embed(list(texts))
         return vectors @ vectors.T

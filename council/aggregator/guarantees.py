@@ -21,6 +21,9 @@ from council.errors import CalibrationError
 Kind = Literal["wrong", "selective"]
 STEPS: Final = 50
 """Thresholds that are tested, at evenly growing coverage."""
+FIRST: Final = 0.1
+"""The share of the questions that the first threshold answers, where that is at least three times the least number that could
+prove anything."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,36 @@ def control_wrong(scores: Floats, right: Bools, alpha: float) -> Guarantee:
     return Guarantee("wrong", alpha, None, float(thresholds[last]), float(answered[last] / n), float(wrong[last] / n), n)
 
 
-def control_selective(scores: Floats, right: Bools, alpha: float, delta: float = 0.1) -> Guarantee:
+def holds(wrong: int, n: int, alpha: float, delta: float, fresh: int | None = None) -> bool:
+    """Whether `wrong` of n answers rule out a risk above alpha at level delta: of all traffic, or of the next `fresh` answers.
+
+    The first is Clopper and Pearson's bound. The second is exact too: were more than alpha of the fresh answers wrong, then
+    drawing so few wrong ones into the n, of all n + fresh, would have a chance of delta at most (hypergeometric).
+    """
+    if fresh is None:
+        return upper_bound(wrong, n, delta) <= alpha
+    from scipy.stats import hypergeom
+
+    too_many = math.floor(alpha * fresh) + 1
+    return bool(too_many > fresh or hypergeom.cdf(wrong, n + fresh, wrong + too_many, n) <= delta)
+
+
+def control_selective(scores: Floats, right: Bools, alpha: float, delta: float = 0.1, horizon: int | None = None) -> Guarantee:
     """The lowest threshold reached by testing from the strictest down, each at level delta, until one fails.
 
-    The thresholds are quantiles of the scores, chosen without looking at what is right; the first leaves twice the least
-    number of answers that could prove alpha, so that one wrong answer does not end the walk. Raises CalibrationError.
+    The promise is about the risk of all traffic, or, given a `horizon`, about the share of wrong answers that the next so
+    many questions will really see, which wanders about their risk and so takes a stricter threshold.
+
+    The thresholds are quantiles of the scores, chosen without looking at what is right. The first leaves enough answers
+    that a few wrong ones by chance do not end the walk where it begins. Raises CalibrationError.
     """
     _check(scores, right, alpha)
     if not 0 < delta < 1:
         raise CalibrationError(f"delta must lie between 0 and 1, not {delta:g}")
     n, least = len(scores), least_questions(alpha, delta)
     thresholds, answered, wrong = _curve(scores, right)
-    wanted = np.unique(np.linspace(min(2 * least, n), n, STEPS).round())
+    first_answers = min(max(3.0 * least, FIRST * n), n)
+    wanted = np.unique(np.linspace(first_answers, n, STEPS).round())
     steps = np.unique(np.searchsorted(answered, wanted).clip(max=len(answered) - 1)) if len(answered) else np.empty(0, int)
     steps = steps[answered[steps] >= least]
     if not len(steps):
@@ -92,7 +113,8 @@ def control_selective(scores: Floats, right: Bools, alpha: float, delta: float =
         )
     passed: int | None = None
     for step in steps:
-        if upper_bound(int(wrong[step]), int(answered[step]), delta) > alpha:
+        fresh = None if horizon is None else max(1, round(float(answered[step]) / n * horizon))
+        if not holds(int(wrong[step]), int(answered[step]), alpha, delta, fresh):
             break
         passed = int(step)
     if passed is None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from council.aggregator.ballots import Ballots, Floats
+from council.aggregator.ballots import Ballots, Bools, Floats
 from council.aggregator.weighting import check_members, domain_index, probabilities
 
 RIDGES: Final = (3.0, 10.0, 30.0, 100.0)
@@ -65,7 +65,7 @@ def fit(x: Floats, ballots: Ballots, penalty: Floats, start: Floats | None = Non
     """Coefficients [features] of the largest likelihood less half the penalty times their squares."""
     from scipy.optimize import minimize
 
-    exists, gold, n = ballots.exists, ballots.gold, len(ballots)
+    exists, gold, n = _exists(x, ballots), ballots.gold, len(ballots)
     chosen = x[np.arange(n), gold].sum(0) if n else np.zeros(x.shape[2])
     flat = x.reshape(-1, x.shape[2])
 
@@ -82,6 +82,11 @@ def fit(x: Floats, ballots: Ballots, penalty: Floats, start: Floats | None = Non
     return np.asarray(found.x)
 
 
+def _exists(x: Floats, ballots: Ballots) -> Bools:
+    """[n, options of x]: which options a question has; x may have room for more than any of these questions."""
+    return np.asarray(np.arange(x.shape[1])[None, :] < ballots.options[:, None])
+
+
 def _choose(x: Floats, ballots: Ballots, free: Floats, ridges: Sequence[float], seed: int) -> float:
     fold = np.random.default_rng(seed).permutation(len(ballots)) % FOLDS
     likelihood = dict.fromkeys(ridges, 0.0)
@@ -90,6 +95,6 @@ def _choose(x: Floats, ballots: Ballots, free: Floats, ridges: Sequence[float], 
         training, held, start = ballots.take(inside), ballots.take(outside), None
         for ridge in sorted(ridges, reverse=True):  # the stiffest first: the others begin where it ended
             start = fit(x[inside], training, np.where(free, 1.0, ridge), start)
-            p = probabilities(np.where(held.exists, x[outside] @ start, -np.inf))
+            p = probabilities(np.where(_exists(x, held), x[outside] @ start, -np.inf))
             likelihood[ridge] += float(np.log(np.maximum(p[np.arange(len(held)), held.gold], 1e-12)).sum())
     return max(likelihood, key=lambda r: likelihood[r])

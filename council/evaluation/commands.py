@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what members and votes are worth.")
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that the report is written to.")]
@@ -30,8 +32,8 @@ def replay(
     _require("krippendorff", "matplotlib", "sklearn")
     from council.evaluation.fitting import halves
     from council.evaluation.recorded import read_votes
-    from council.evaluation.replay import replay as run
-    from council.evaluation.report import report_tables, write_report
+    from council.evaluation.replay import replay as measure
+    from council.evaluation.report import write_report
 
     if (votes is None) == (fit is None) or (fit is None) != (test is None):
         raise DatasetError("give either VOTES, of which one half is fitted on, or both --fit FILE and --test FILE")
@@ -48,19 +50,60 @@ def replay(
             names = tuple(members.split(",")) if members else first.ballots.members
             fitting, measured, ids = first.ballots.of(names), second.ballots.of(names), list(second.ids)
             _no_overlap(first.ids, second.ids)
-        made = run(fitting, measured, seed=seed, say=lambda stage: status.update(stage))
+        made = measure(fitting, measured, seed=seed, say=lambda stage: status.update(stage))
         status.update("drawing")
         write_report(made, out, f"Replay of {len(measured)} questions", ids)
+    _show(made.summary, out)
+
+
+def _show(summary: Mapping[str, Any], out: Path) -> None:
+    from council.evaluation.report import report_tables
+
     console = Console()
-    console.print(made.summary["worth"], markup=False)
-    for name, heads, rows in report_tables(made.summary):
+    console.print(summary["worth"], markup=False)
+    for name, heads, rows in report_tables(summary):
         table = Table(title=name, title_justify="left")
         for head in heads:
             table.add_column(head)
         for row in rows:
-            table.add_row(*(cell.replace("[", r"\[") for cell in row))
+            table.add_row(*map(Text, row))  # names are data, not markup
         console.print(table)
     console.print(f"Written: {out / 'report.html'}, and summary.json, report.md and rows.jsonl beside it.", markup=False)
+
+
+@app.command()
+def run(
+    dataset: Annotated[Path, typer.Argument(help="Labelled questions, .jsonl: question, answer (null: none), aliases, domain.")],
+    config: Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")] = "pocket",
+    out: Out = Path("report"),
+    split: Annotated[str | None, typer.Option(help="Only questions of this split.")] = None,
+    no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the halves and of the bootstrap.")] = 0,
+) -> None:
+    """Ask a council every question of a dataset, and report what its votes are worth. Broken off, it goes on where it ended."""
+    _require("krippendorff", "matplotlib", "sklearn")
+    from council.config import parse_settings
+    from council.evaluation.dataset import read_dataset
+    from council.evaluation.fitting import halves
+    from council.evaluation.replay import replay as measure
+    from council.evaluation.report import write_report
+    from council.evaluation.run import ask_all, to_ballots
+    from council.orchestrator import Council
+
+    questions = read_dataset(dataset, split)
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=len(questions))
+        with Council.from_config(config, parse_settings(settings)) as council:
+            bar.update(task, description="asking")
+            verdicts = ask_all(council, questions, out, not no_retrieval, lambda done, _: bar.update(task, completed=done))
+            members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
+            ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
+        bar.update(task, description="measuring")
+        inside, outside = halves(ballots, seed=seed)
+        made = measure(ballots.take(inside), ballots.take(outside), seed=seed)
+        write_report(made, out, f"{config}: {len(questions)} questions of {dataset.name}", [questions[i].id for i in outside])
+    _show(made.summary, out)
 
 
 @app.command()

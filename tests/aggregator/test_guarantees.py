@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from council.aggregator.ballots import Bools, Floats
-from council.aggregator.guarantees import control_selective, control_wrong, least_questions, upper_bound
+from council.aggregator.guarantees import control_selective, control_wrong, holds, least_questions, upper_bound
 from council.errors import CalibrationError
 
 
@@ -72,6 +72,29 @@ def test_an_infeasible_target_is_refused_with_the_reason() -> None:
         control_wrong(np.empty(0), np.empty(0, bool), 0.2)
     with pytest.raises(CalibrationError, match="between 0 and 1"):
         control_wrong(scores, right, 1.5)
+
+
+@given(st.integers(0, 40), st.integers(1, 400), st.sampled_from([0.1, 0.3]))
+@settings(max_examples=100, deadline=None)
+def test_what_the_next_answers_see_is_harder_to_promise_than_their_risk(wrong: int, n: int, alpha: float) -> None:
+    wrong = min(wrong, n)
+    nearly_all, many, few = (holds(wrong, n, alpha, 0.1, fresh) for fresh in (1_000_000, 2000, 50))
+    assert nearly_all == holds(wrong, n, alpha, 0.1) or abs(upper_bound(wrong, n, 0.1) - alpha) < 0.01
+    assert nearly_all or not many or abs(upper_bound(wrong, n, 0.1) - alpha) < 0.01
+    assert many or not few or n < 60
+
+
+def test_promises_about_the_next_answers_hold() -> None:
+    exceeded = []
+    for seed in range(150):
+        scores, right = traffic(1000, seed)
+        try:
+            made = control_selective(scores[:500], right[:500], 0.25, horizon=500)
+        except CalibrationError:
+            exceeded.append(False)
+            continue
+        exceeded.append(risks(scores[500:], right[500:], made.threshold)[1] > 0.25)
+    assert np.mean(exceeded) <= 0.1 + 0.07
 
 
 def test_the_exact_bound() -> None:

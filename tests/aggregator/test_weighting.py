@@ -71,6 +71,15 @@ def test_a_domain_and_a_member_that_are_unknown() -> None:
             rule.utilities(elsewhere.of(["m1", "m0"]))
 
 
+def test_questions_of_different_numbers_of_options() -> None:
+    few, many = synthetic(300, [0.8, 0.5], 1, options=2), synthetic(1, [0.8, 0.5], 2, options=9)
+    mixed = Ballots(
+        few.members, np.concatenate([few.choices, many.choices]), np.concatenate([few.options, many.options]),
+        np.concatenate([few.gold, many.gold]), few.domains + many.domains,
+    )  # fmt: skip
+    assert share_right(fit_joint_logit(mixed), mixed) > 0.7
+
+
 def test_accuracy_in_a_domain_is_drawn_towards_the_whole() -> None:
     ballots = synthetic(1000, [0.8], domains=200)  # five questions a domain
     domains, accuracy = shrunken_accuracy(ballots)
