@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from council.config import parse_settings
 from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
 from council.evaluation.commands import app as evaluation
+from council.evaluation.commands import calibrate
 from council.rendering import render_rows, render_verdict
 from council.types import Verdict
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(evaluation, name="eval")
+app.command()(calibrate)
 
 Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]

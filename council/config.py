@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -99,6 +101,9 @@ class AggregatorConfig(Strict):
 
     min_agreement: float = Field(0.6, ge=0, le=1)
     """The least support of the winning group for an answer."""
+    calibration: str | None = None
+    """A file that `council calibrate` wrote: verdicts then carry a confidence, and where it holds a promise, its threshold
+    takes the place of min_agreement. Both only as long as the council is the one that was calibrated."""
     quorum: int = Field(1, ge=1)
     """The least number of votes; below it the verdict is `failed`."""
     similarity: float = Field(0.9, ge=0, le=1)
@@ -236,3 +241,15 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
         except yaml.YAMLError as exc:
             raise ConfigError(f"--set {key}: {value!r} is no YAML value") from exc
     return chosen
+
+
+def fingerprint(config: CouncilConfig) -> str:
+    """Of all that an answer and its agreement depend on: weights, prompts, retrieval, routing and grouping; not of where
+    things are kept, how many replicas run, or from which agreement on the council answers."""
+    tree = config.model_dump(mode="json")
+    for section, keys in (("retrieval", ("store",)), ("aggregator", ("min_agreement", "calibration", "quorum"))):
+        for key in keys:
+            del tree[section][key]
+    kept = {key: tree[key] for key in ("specialists", "retrieval", "routing", "prompting", "aggregator")}
+    engines = [{key: e[key] for key in ("name", "kind", "model", "max_context", "options")} for e in tree["engines"]]
+    return hashlib.sha256(json.dumps([kept, engines], sort_keys=True).encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -11,18 +12,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from council.aggregator import Decision, decide, extract_answer, normalise
-from council.config import CouncilConfig, load_config
-from council.errors import ConfigError, CouncilError, QuestionError, StartError
+from council.aggregator import Calibration, Decision, decide, extract_answer, normalise
+from council.config import CouncilConfig, fingerprint, load_config
+from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError
 from council.loop import BackgroundLoop
 from council.prompting import Prompt, build_prompt
 from council.retrieval import IndexReport, Retriever
 from council.router import Router
-from council.types import Opinion, Passage, Question, Source, Verdict
+from council.types import Confidence, Opinion, Passage, Question, Source, Verdict
 from specialists.config import SpecialistConfig, resolve_weights
 from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Generation, GenerationRequest, Health
@@ -136,7 +138,7 @@ class Council:
 
     def _prepare(self) -> None:
         """Everything a question needs beside the hosts."""
-        embedder = self.retriever.embedder
+        embedder, _ = self.retriever.embedder, self.calibration  # read now, so that what is wrong with it is told at the start
         self._router = Router(self.config.routing, self.config.specialists, embedder.embed)
         used = {s.engine for s in self.config.specialists}
         by_engine = {e.name: token_counter(e) for e in self.config.engines if e.name in used}
@@ -252,7 +254,10 @@ class Council:
         before = time.monotonic()
         opinions = await self._ask_members(asked)
         generate_s = time.monotonic() - before
-        decision, vote_s = await self._timed(decide, opinions, self.config.aggregator, self.similarity)
+        rules = self.config.aggregator
+        if self.calibration is not None and self.calibration.promise is not None:
+            rules = rules.model_copy(update={"min_agreement": self.calibration.promise.threshold})
+        decision, vote_s = await self._timed(decide, opinions, rules, self.similarity)
         shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
         spent = {
             "retrieve": retrieve_s,
@@ -263,7 +268,7 @@ class Council:
         }
         return Verdict(
             status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval),
-            agreement=decision.agreement,
+            agreement=decision.agreement, confidence=self._confidence(decision),
             groups=decision.groups, opinions=tuple(opinions), sources=_sources(decision, shown),
             calls=sum(a.prompt is not None for a in asked), timings_s={k: round(v, 6) for k, v in spent.items()},
         )  # fmt: skip
@@ -330,6 +335,30 @@ class Council:
         took = time.monotonic() - started
         said = {g.specialist: g for g in generations}
         return [_opinion(a, said.get(a.specialist.name), error, took) for a in asked]
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The calibration that the config names, if it was made for this council. Raises CalibrationError if it can't be read."""
+        path = self.config.aggregator.calibration
+        if path is None:
+            return None
+        try:
+            found = Calibration.model_validate_json(Path(path).expanduser().read_text("utf-8"))
+        except (OSError, ValueError) as exc:
+            told = str(exc).splitlines()[0]
+            raise CalibrationError(f"the calibration {path} can't be read: {told}; make it with `council calibrate`") from exc
+        if found.council != fingerprint(self.config):
+            logging.getLogger(__name__).warning(
+                "%s was made for another council: no confidence is given, and its promise is void; run `council calibrate` again", path
+            )
+            return None
+        return found
+
+    def _confidence(self, decision: Decision) -> Confidence | None:
+        """Of the answer, where one is given: nothing was calibrated on abstentions."""
+        if self.calibration is None or decision.status != "answered" or decision.agreement is None:
+            return None
+        return Confidence(value=self.calibration.confidence(decision.agreement), calibrated_on=self.calibration.describe())
 
     def similarity(self, texts: Sequence[str]) -> Any:
         """Cosines between answers, [n, n]."""

@@ -1,5 +1,6 @@
 """From what members said to what the council says: pure functions, no input or output, no model."""
 
+from council.aggregator.calibration import Calibration, Calibrator, Promise
 from council.aggregator.extraction import extract_answer
 from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
 from council.aggregator.normalise import normalise
@@ -7,7 +8,10 @@ from council.aggregator.quantities import Quantity, parse_date, parse_quantity
 from council.aggregator.voting import Decision, decide
 
 __all__ = [
+    "Calibration",
+    "Calibrator",
     "Decision",
+    "Promise",
     "Quantity",
     "Similarity",
     "Vote",

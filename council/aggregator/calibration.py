@@ -10,6 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from council.aggregator.ballots import Floats
 
 
+class Promise(BaseModel):
+    """A guarantee that was given (council/aggregator/guarantees.py): answers from `threshold` of agreement on keep it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["wrong", "selective"]
+    alpha: float
+    delta: float | None
+    threshold: float
+    coverage: float
+    risk: float
+
+
 class Calibrator(BaseModel):
     """A map from scores to probabilities that never falls. `isotonic`: through the points (xs, ys), straight between them;
     `platt`: 1 / (1 + exp(-(ys[0] + ys[1] score))) (Platt 1999), with no xs."""
@@ -39,3 +52,25 @@ class Calibrator(BaseModel):
         else:
             found = 1.0 / (1.0 + np.exp(-np.clip(self.ys[0] + self.ys[1] * safe, -50.0, 50.0)))
         return np.where(answered, found, np.nan)
+
+
+class Calibration(BaseModel):
+    """What `council calibrate` learned about one council, and from what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    council: str
+    """The fingerprint of the council's config; another council has no use for this."""
+    fitted_on: str
+    questions: int
+    date: str
+    calibrator: Calibrator
+    promise: Promise | None = None
+
+    def confidence(self, agreement: float) -> float:
+        """The calibrated probability that an answer of this agreement is right."""
+        return float(self.calibrator.apply(np.array([agreement]))[0])
+
+    def describe(self) -> str:
+        """For a verdict's confidence: what it was calibrated on."""
+        return f"{self.questions} questions of {self.fitted_on}, {self.date}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,16 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from council.evaluation.dataset import Labelled
+    from council.orchestrator import Council
+    from council.types import Verdict
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what members and votes are worth.")
+Dataset = Annotated[Path, typer.Argument(help="Labelled questions, .jsonl: question, answer (null: none), aliases, domain.")]
+ConfigName = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
+Split = Annotated[str | None, typer.Option(help="Only questions of this split.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that the report is written to.")]
 
 
@@ -73,12 +82,12 @@ def _show(summary: Mapping[str, Any], out: Path) -> None:
 
 @app.command()
 def run(
-    dataset: Annotated[Path, typer.Argument(help="Labelled questions, .jsonl: question, answer (null: none), aliases, domain.")],
-    config: Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")] = "pocket",
+    dataset: Dataset,
+    config: ConfigName = "pocket",
     out: Out = Path("report"),
-    split: Annotated[str | None, typer.Option(help="Only questions of this split.")] = None,
+    split: Split = None,
     no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")] = None,
+    settings: Settings = None,
     seed: Annotated[int, typer.Option(help="Of the halves and of the bootstrap.")] = 0,
 ) -> None:
     """Ask a council every question of a dataset, and report what its votes are worth. Broken off, it goes on where it ended."""
@@ -88,22 +97,65 @@ def run(
     from council.evaluation.fitting import halves
     from council.evaluation.replay import replay as measure
     from council.evaluation.report import write_report
-    from council.evaluation.run import ask_all, to_ballots
+    from council.evaluation.run import to_ballots
     from council.orchestrator import Council
 
     questions = read_dataset(dataset, split)
-    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=len(questions))
-        with Council.from_config(config, parse_settings(settings)) as council:
-            bar.update(task, description="asking")
-            verdicts = ask_all(council, questions, out, not no_retrieval, lambda done, _: bar.update(task, completed=done))
-            members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
-            ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
-        bar.update(task, description="measuring")
+    with Council.from_config(config, parse_settings(settings)) as council:
+        verdicts = _asked(council, questions, out, not no_retrieval)
+        members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
+        ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
+    with Console(stderr=True).status("measuring"):
         inside, outside = halves(ballots, seed=seed)
         made = measure(ballots.take(inside), ballots.take(outside), seed=seed)
         write_report(made, out, f"{config}: {len(questions)} questions of {dataset.name}", [questions[i].id for i in outside])
     _show(made.summary, out)
+
+
+def _asked(council: Council, questions: Sequence[Labelled], out: Path, retrieval: bool) -> list[Verdict]:
+    from council.evaluation.run import ask_all
+
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("asking", total=len(questions))
+        return ask_all(council, questions, out, retrieval, lambda done, _: bar.update(task, completed=done))
+
+
+def calibrate(
+    dataset: Dataset,
+    config: ConfigName = "pocket",
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for calibration.json, and for the answers.")] = Path("calibration"),
+    alpha: Annotated[float | None, typer.Option(help="The error to promise; without it, confidence alone is calibrated.")] = None,
+    kind: Annotated[str, typer.Option(help="selective: wrong of those answered; wrong: answered and wrong, of all.")] = "selective",
+    delta: Annotated[float, typer.Option(help="How often a selective promise may fail.")] = 0.1,
+    split: Split = None,
+    settings: Settings = None,
+) -> None:
+    """Ask a council labelled questions, and write the calibration for its config to name (aggregator.calibration)."""
+    _require("sklearn")
+    from council.config import parse_settings
+    from council.errors import ConfigError
+    from council.evaluation.calibrate import calibrate as fit
+    from council.evaluation.dataset import read_dataset
+    from council.evaluation.report import write_files
+    from council.orchestrator import Council
+
+    if kind not in ("selective", "wrong"):
+        raise ConfigError(f"--kind {kind!r}: it is selective or wrong")
+    questions = read_dataset(dataset, split)
+    with Council.from_config(config, parse_settings(settings)) as council:
+        verdicts = _asked(council, questions, out, True)
+    named = "wrong" if kind == "wrong" else "selective"
+    made = fit(council.config, questions, verdicts, dataset.name, alpha, named, delta)  # type: ignore[arg-type]
+    write_files({"calibration.json": made.model_dump_json(indent=2) + "\n"}, out)
+    console = Console()
+    if made.promise is not None:
+        told = made.promise
+        console.print(
+            f"Promised: at most {told.alpha:.0%} wrong {'of all' if told.kind == 'wrong' else 'of those answered'}, "
+            f"by answering from an agreement of {told.threshold:.3f} on: {told.coverage:.1%} of these questions.",
+            markup=False,
+        )
+    console.print(f"Written: {out / 'calibration.json'}. Name it in the config: aggregator.calibration.", markup=False)
 
 
 @app.command()

@@ -3,7 +3,6 @@ method is compared on the same answers."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from council.aggregator import Vote, group_answers
 from council.aggregator.ballots import NONE, Ballots
+from council.config import fingerprint
 from council.errors import DatasetError
 from council.evaluation.dataset import Labelled
 from council.orchestrator import Council
@@ -23,19 +23,12 @@ ANSWERS: Final = "answers.jsonl"
 AT_A_TIME: Final = 8
 
 
-def fingerprint(council: Council, **asked: Any) -> str:
-    """Of everything that an answer depends on, but for where documents are kept: other answers, another fingerprint."""
-    tree = council.config.model_dump(mode="json")
-    del tree["retrieval"]["store"]
-    return hashlib.sha256(json.dumps([tree, asked], sort_keys=True).encode()).hexdigest()[:16]
-
-
 def ask_all(
     council: Council, questions: Sequence[Labelled], out: Path, retrieval: bool = True, progress: Callable[[int, int], None] | None = None
 ) -> list[Verdict]:
     """A verdict for each question, in order. Each is written to `out`/answers.jsonl as soon as it is there; a run that was
     broken off goes on where it ended. Raises DatasetError where the file is of another council."""
-    mark, path = fingerprint(council, retrieval=retrieval), out / ANSWERS
+    mark, path = f"{fingerprint(council.config)}-{'with' if retrieval else 'without'}-passages", out / ANSWERS
     known = dict(_kept(path, mark))
     left = [q for q in questions if q.id not in known]
     try:
