@@ -78,7 +78,7 @@ def _sizes(axes: Axes, replay: Replay) -> None:
     ):
         axes.plot(sizes, [row[key] for row in replay.sizes], "o-", ms=4, label=label)
     axes.set(xlabel="members, each the one that added most", ylabel="accuracy")
-    axes.set_xticks(sizes, [f"{row['members']}\n+{row['added'][:14]}" for row in replay.sizes], fontsize=7)
+    axes.set_xticks(sizes, [f"{row['members']}: +{row['added'][:20]}" for row in replay.sizes], fontsize=7, rotation=20, ha="right")
     axes.legend(fontsize=8, loc="upper left")
     calls = axes.twinx()
     calls.plot(sizes, [row["calls_escalate"] for row in replay.sizes], "k:", lw=1)
