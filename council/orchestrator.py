@@ -254,10 +254,10 @@ class Council:
         before = time.monotonic()
         opinions = await self._ask_members(asked)
         generate_s = time.monotonic() - before
-        rules = self.config.aggregator
+        rules, lineages = self.config.aggregator, {s.name: s.lineage for s in self.config.specialists if s.lineage}
         if self.calibration is not None and self.calibration.promise is not None:
             rules = rules.model_copy(update={"min_agreement": self.calibration.promise.threshold})
-        decision, vote_s = await self._timed(decide, opinions, rules, self.similarity)
+        decision, vote_s = await self._timed(decide, opinions, rules, self.similarity, lineages)
         shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
         spent = {
             "retrieve": retrieve_s,

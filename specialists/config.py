@@ -100,6 +100,8 @@ class SpecialistConfig(Strict):
     """The model it descends from; members of one lineage may err together."""
     training_data: str = ""
     """What it was tuned on."""
+    lineage: str = ""
+    """Members that name the same lineage count as one witness: together they have the weight of the heaviest of them."""
 
 
 def resolve_weights(name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
@@ -25,12 +26,16 @@ class Decision:
     groups: tuple[Group, ...]
 
 
-def decide(opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None) -> Decision:
+def decide(
+    opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None, lineages: Mapping[str, str] | None = None
+) -> Decision:
     """Weigh the opinions; those with an error or without an answer don't vote.
 
     No opinions at all are a failed decision, since a quorum is at least 1. The order of `opinions` doesn't matter.
+    `lineages` names the lineage of members that are one witness together.
     """
     votes = [Vote(o.specialist, o.answer, o.weight) for o in opinions if o.error is None and o.answer is not None]
+    votes = _one_witness_each(votes, lineages or {})
     ranked = group_answers(votes, similarity, config.similarity)
     groups = tuple(Group(answer=g.answer, support=g.share, members=_members(g)) for g in ranked)
     agreement = groups[0].support if groups else None
@@ -44,6 +49,15 @@ def decide(opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Si
         f"where {_figure(config.min_agreement)} is asked."
     )
     return Decision("answered", groups[0].answer, reason, agreement, groups)
+
+
+def _one_witness_each(votes: Sequence[Vote], lineages: Mapping[str, str]) -> list[Vote]:
+    """The votes of one lineage, scaled so that together they weigh what its heaviest member does."""
+    weights: dict[str, dict[str, float]] = {}
+    for vote in votes:
+        weights.setdefault(lineages.get(vote.specialist, ""), {})[vote.specialist] = vote.weight
+    share = {name: max(of.values()) / math.fsum(of.values()) if math.fsum(of.values()) > 0 else 1.0 for name, of in weights.items()}
+    return [replace(v, weight=v.weight * share[name]) if (name := lineages.get(v.specialist, "")) else v for v in votes]
 
 
 def _members(group: VoteGroup) -> tuple[str, ...]:
