@@ -245,11 +245,12 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
 
 def fingerprint(config: CouncilConfig) -> str:
     """Of all that an answer and its agreement depend on: weights, prompts, retrieval, routing and grouping; not of where
-    things are kept, how many replicas run, or from which agreement on the council answers."""
+    things are kept, which documents there are, how many replicas run, or from which agreement on the council answers."""
     tree = config.model_dump(mode="json")
-    for section, keys in (("retrieval", ("store",)), ("aggregator", ("min_agreement", "calibration", "quorum"))):
+    for section, keys in (("retrieval", ("store", "library")), ("aggregator", ("min_agreement", "calibration"))):
         for key in keys:
             del tree[section][key]
+    tree["retrieval"]["embedder"] = tree["retrieval"]["embedder"]["model"]
     kept = {key: tree[key] for key in ("specialists", "retrieval", "routing", "prompting", "aggregator")}
     engines = [{key: e[key] for key in ("name", "kind", "model", "max_context", "options")} for e in tree["engines"]]
     return hashlib.sha256(json.dumps([kept, engines], sort_keys=True).encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from typing import Any
 
 from council.config import CouncilConfig, load_config
 from council.errors import CouncilError
-from council.needs import needs
+from council.needs import HUB, needs
 
 LEAST_FREE_BYTES = 2 * 1024**3
 
@@ -48,16 +48,23 @@ def _python() -> Finding:
 
 def _gpu(config: CouncilConfig | None) -> Finding:
     """GPUs there and wanted; of a council that joins a Ray cluster, those of other machines can't be seen from here."""
-    wanted = sum(e.resources.num_gpus * e.resources.replicas for e in config.engines) if config else 0.0
-    most = sum(e.resources.num_gpus * (e.resources.autoscale_to or e.resources.replicas) for e in config.engines) if config else 0.0
+    used = [need.engine.resources for need in needs(config)] if config else []
+    wanted = sum(r.num_gpus * r.replicas for r in used)
+    most = sum(r.num_gpus * (r.autoscale_to or r.replicas) for r in used)
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(count)) or "none"
     told = f"{names}; the config wants {wanted:g}" + f", up to {most:g} under load" * (most > wanted)
-    if config is not None and config.ray_address and wanted:
-        return Finding("GPU", None, f"here {told}; those of the Ray cluster at {config.ray_address} are not seen from here")
+    cluster = _cluster(config)
+    if cluster and wanted:
+        return Finding("GPU", None, f"here {told}; those of the Ray cluster at {cluster} are not seen from here")
     return Finding("GPU", count >= wanted if wanted else (True if count else None), told, "choose a config without GPUs, such as pocket")
+
+
+def _cluster(config: CouncilConfig | None) -> str | None:
+    """The Ray cluster that the hosts would join."""
+    return (config.ray_address if config else None) or os.environ.get("RAY_ADDRESS")
 
 
 def _card_bytes() -> int | None:
@@ -72,15 +79,16 @@ def _card_bytes() -> int | None:
 def _needs(config: CouncilConfig) -> list[Finding]:
     """What each host needs, before any starts."""
     there, findings = _card_bytes(), []
-    free = shutil.disk_usage(Path.home()).free
+    left = float(shutil.disk_usage(next(p for p in (HUB, *HUB.parents) if p.exists())).free)
     for need in needs(config):
+        left -= need.download or 0.0
         ok, remedy = True, ""
         if need.missing_key:
             ok, remedy = False, f"export {need.missing_key}=..."
-        elif need.card is not None and there is not None and need.card > there and not config.ray_address:
+        elif need.card is not None and there is not None and need.card > there and not _cluster(config):
             ok, remedy = False, "choose a smaller model, a quantisation, or more GPUs with tensor_parallel_size"
-        elif need.download is not None and need.download > free:
-            ok, remedy = False, f"free {need.download / 1024**3:.0f} GiB of disk, or set HF_HOME to where there is room"
+        elif need.download is not None and left < 0:
+            ok, remedy = False, f"free {-left / 1024**3:.0f} GiB of disk at {HUB}, or set HF_HOME to where there is room"
         findings.append(Finding(f"host {need.engine.name}", ok, need.describe(), remedy))
     return findings
 

@@ -19,6 +19,8 @@ BYTES: Final = {"float32": 4.0, "float16": 2.0, "half": 2.0, "bfloat16": 2.0, "a
 QUANTISED: Final = {"fp8": 1.0, "int8": 1.0}
 FEW_BITS: Final = 0.6
 """Bytes of a parameter under any other quantisation: four bits, and the scales beside them."""
+HUB: Final = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface", "hub")).expanduser()
+"""Where the hub's client keeps what it has fetched."""
 TAKEN: Final = 0.9
 """The part of a card's memory that vLLM takes unless told otherwise."""
 BESIDE_WEIGHTS: Final = 1.3
@@ -72,11 +74,7 @@ class Need:
 
 def _is_cached(name: str) -> bool:
     """Whether the hub's cache on this machine holds weights of a model."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "snapshots"
-    return any(folder.glob("*/*.safetensors"))
+    return any((HUB / f"models--{name.replace('/', '--')}" / "snapshots").glob("*/*.safetensors"))
 
 
 def _weights(engine: EngineConfig) -> float | None:
@@ -88,7 +86,8 @@ def _weights(engine: EngineConfig) -> float | None:
     if engine.parameters_billion is None:
         return None
     quantisation = engine.options.get("quantization")
-    per_parameter = QUANTISED.get(str(quantisation), FEW_BITS) if quantisation else BYTES.get(str(engine.options.get("dtype", "auto")), 2.0)
+    dtype = str(engine.options.get("dtype", "float32" if engine.kind == "transformers" else "auto"))
+    per_parameter = QUANTISED.get(str(quantisation), FEW_BITS) if quantisation else BYTES.get(dtype, 2.0)
     return engine.parameters_billion * 1e9 * per_parameter
 
 

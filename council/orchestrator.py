@@ -255,8 +255,9 @@ class Council:
         opinions = await self._ask_members(asked)
         generate_s = time.monotonic() - before
         rules, lineages = self.config.aggregator, {s.name: s.lineage for s in self.config.specialists if s.lineage}
-        if self.calibration is not None and self.calibration.promise is not None:
-            rules = rules.model_copy(update={"min_agreement": self.calibration.promise.threshold})
+        calibration = self.calibration if retrieval and names is None else None  # on no other questions was it calibrated
+        if calibration is not None and calibration.promise is not None:
+            rules = rules.model_copy(update={"min_agreement": calibration.promise.threshold})
         decision, vote_s = await self._timed(decide, opinions, rules, self.similarity, lineages)
         shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
         spent = {
@@ -268,7 +269,7 @@ class Council:
         }
         return Verdict(
             status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval),
-            agreement=decision.agreement, confidence=self._confidence(decision),
+            agreement=decision.agreement, confidence=_confidence(decision, calibration),
             groups=decision.groups, opinions=tuple(opinions), sources=_sources(decision, shown),
             calls=sum(a.prompt is not None for a in asked), timings_s={k: round(v, 6) for k, v in spent.items()},
         )  # fmt: skip
@@ -354,12 +355,6 @@ class Council:
             return None
         return found
 
-    def _confidence(self, decision: Decision) -> Confidence | None:
-        """Of the answer, where one is given: nothing was calibrated on abstentions."""
-        if self.calibration is None or decision.status != "answered" or decision.agreement is None:
-            return None
-        return Confidence(value=self.calibration.confidence(decision.agreement), calibrated_on=self.calibration.describe())
-
     def similarity(self, texts: Sequence[str]) -> Any:
         """Cosines between answers, [n, n]."""
         vectors = self.retriever.embedder.embed(list(texts))
@@ -414,6 +409,13 @@ def _opinion(asked: _Asked, generation: Generation | None, error: str | None, se
         queued_s=generation.queued_s, first_token_s=generation.first_token_s, cached_tokens=generation.cached_tokens,
         output_tokens=sample.tokens, passages_dropped=dropped, error=None if answer else "no answer could be read from what it said",
     )  # fmt: skip
+
+
+def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:
+    """Of the answer, where one is given: nothing was calibrated on abstentions."""
+    if calibration is None or decision.status != "answered" or decision.agreement is None:
+        return None
+    return Confidence(value=calibration.confidence(decision.agreement), calibrated_on=calibration.describe())
 
 
 def _sources(decision: Decision, shown: Sequence[Passage]) -> tuple[Source, ...]:

@@ -19,7 +19,7 @@ PRESETS = ("one-gpu", "one-gpu-three-models", "many-gpus")
 @pytest.fixture(autouse=True)
 def empty_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with nothing in it."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("council.needs.HUB", tmp_path)
     return tmp_path
 
 

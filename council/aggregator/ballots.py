@@ -32,6 +32,8 @@ class Ballots:
     options: Ints
     gold: Ints
     domains: tuple[str, ...]
+    grouped: bool = False
+    """Whether options are groups of free answers, which mean nothing beyond their question, rather than lettered choices."""
 
     def __post_init__(self) -> None:
         n, m = self.choices.shape
@@ -71,7 +73,9 @@ class Ballots:
     def take(self, rows: Ints | Bools | slice) -> Ballots:
         """Some of the questions, in the order of `rows`."""
         index = np.arange(len(self))[rows]
-        return Ballots(self.members, self.choices[index], self.options[index], self.gold[index], tuple(self.domains[i] for i in index))
+        return Ballots(
+            self.members, self.choices[index], self.options[index], self.gold[index], tuple(self.domains[i] for i in index), self.grouped
+        )
 
     def of(self, members: Sequence[str]) -> Ballots:
         """The same questions with these members alone, in this order. Raises CouncilError for one that is not there."""
@@ -79,4 +83,4 @@ class Ballots:
             if name not in self.members:
                 raise CouncilError(f"no member {name!r} in these ballots; there are: {', '.join(self.members)}")
         columns = [self.members.index(name) for name in members]
-        return Ballots(tuple(members), self.choices[:, columns], self.options, self.gold, self.domains)
+        return Ballots(tuple(members), self.choices[:, columns], self.options, self.gold, self.domains, self.grouped)

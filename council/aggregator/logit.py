@@ -47,12 +47,14 @@ def features(ballots: Ballots, domains: Sequence[str]) -> Floats:
     within = np.zeros((*chose.shape[:2], len(domains), len(ballots.members)))
     known = np.flatnonzero(index < len(domains))
     within[known, :, index[known]] = chose[known]
-    return np.concatenate([chose, within.reshape(*chose.shape[:2], -1)], axis=2)
+    return np.concatenate([chose, within.reshape(*chose.shape[:2], len(domains) * len(ballots.members))], axis=2)
 
 
 def fit_joint_logit(ballots: Ballots, ridges: Sequence[float] = RIDGES, seed: int = 0) -> JointLogit:
     """Fitted to labelled ballots by penalised maximum likelihood; of `ridges` the one that predicts best in cross-validation."""
     known = ballots.take(ballots.gold >= 0)
+    if not len(known):  # nothing to learn from: every vote counts alike
+        return JointLogit(ballots.members, (), np.ones(len(ballots.members)), ridges[0])
     domains = tuple(sorted(set(known.domains)))
     x = features(known, domains)
     free = np.zeros(x.shape[2])

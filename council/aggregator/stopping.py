@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,4 +66,4 @@ class Escalation:
 def unasked_as_silent(ballots: Ballots, asked: Bools) -> Ballots:
     """The ballots as they are when only `asked` [n, members] have voted."""
     choices: Ints = np.where(asked, ballots.choices, NONE)
-    return Ballots(ballots.members, choices, ballots.options, ballots.gold, ballots.domains)
+    return replace(ballots, choices=choices)

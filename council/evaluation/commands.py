@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,18 +66,23 @@ def replay(
     _show(made.summary, out)
 
 
+def _print(told: tuple[str, Sequence[str], Sequence[Sequence[str]]]) -> None:
+    name, heads, rows = told
+    table = Table(title=name, title_justify="left")
+    for head in heads:
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*map(Text, row))  # names are data, not markup
+    Console().print(table)
+
+
 def _show(summary: Mapping[str, Any], out: Path) -> None:
     from council.evaluation.report import report_tables
 
     console = Console()
     console.print(summary["worth"], markup=False)
-    for name, heads, rows in report_tables(summary):
-        table = Table(title=name, title_justify="left")
-        for head in heads:
-            table.add_column(head)
-        for row in rows:
-            table.add_row(*map(Text, row))  # names are data, not markup
-        console.print(table)
+    for table in report_tables(summary):
+        _print(table)
     console.print(f"Written: {out / 'report.html'}, and summary.json, report.md and rows.jsonl beside it.", markup=False)
 
 
@@ -90,7 +96,7 @@ def run(
     settings: Settings = None,
     seed: Annotated[int, typer.Option(help="Of the halves and of the bootstrap.")] = 0,
 ) -> None:
-    """Ask a council every question of a dataset, and report what its votes are worth. Broken off, it goes on where it ended."""
+    """Ask all members of a council every question of a dataset, and report what their votes are worth. Broken off, it goes on."""
     _require("krippendorff", "matplotlib", "sklearn")
     from council.config import parse_settings
     from council.evaluation.dataset import read_dataset
@@ -101,7 +107,7 @@ def run(
     from council.orchestrator import Council
 
     questions = read_dataset(dataset, split)
-    with Council.from_config(config, parse_settings(settings)) as council:
+    with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all"}) as council:
         verdicts = _asked(council, questions, out, not no_retrieval)
         members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
         ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
@@ -110,6 +116,36 @@ def run(
         made = measure(ballots.take(inside), ballots.take(outside), seed=seed)
         write_report(made, out, f"{config}: {len(questions)} questions of {dataset.name}", [questions[i].id for i in outside])
     _show(made.summary, out)
+
+
+@app.command()
+def ablate(
+    dataset: Dataset,
+    config: ConfigName = "pocket",
+    out: Out = Path("report"),
+    split: Split = None,
+    settings: Settings = None,
+) -> None:
+    """Put a dataset to the council, and to it without passages, to its base alone, and to its best member alone and resampled."""
+    _require("sklearn")
+    from council.config import load_config, parse_settings
+    from council.evaluation.ablation import ablate as run_variants
+    from council.evaluation.ablation import ablation_table
+    from council.evaluation.dataset import read_dataset
+    from council.evaluation.report import markdown, plain, write_files
+
+    questions = read_dataset(dataset, split)
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=len(questions))
+        rows = run_variants(
+            load_config(config, {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all"}), questions, out,
+            lambda name, done, of: bar.update(task, description=name, completed=done, total=of),
+        )  # fmt: skip
+    table = ablation_table(rows)
+    title = f"{config}: {rows[0]['n']} questions of {dataset.name}"
+    write_files({"ablation.json": json.dumps(plain(rows), indent=2) + "\n", "ablation.md": markdown(title, "", [table])}, out)
+    _print(table)
+    Console().print(f"Written: {out / 'ablation.md'} and ablation.json.", markup=False)
 
 
 def _asked(council: Council, questions: Sequence[Labelled], out: Path, retrieval: bool) -> list[Verdict]:
@@ -142,7 +178,7 @@ def calibrate(
     if kind not in ("selective", "wrong"):
         raise ConfigError(f"--kind {kind!r}: it is selective or wrong")
     questions = read_dataset(dataset, split)
-    with Council.from_config(config, parse_settings(settings)) as council:
+    with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None}) as council:
         verdicts = _asked(council, questions, out, True)
     named = "wrong" if kind == "wrong" else "selective"
     made = fit(council.config, questions, verdicts, dataset.name, alpha, named, delta)  # type: ignore[arg-type]

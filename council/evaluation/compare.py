@@ -37,7 +37,7 @@ def compare_reports(first: Path, second: Path, seed: int = 0) -> list[str]:
 def _right(folder: Path) -> dict[str, bool]:
     path = folder / "rows.jsonl"
     try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
         return {str(row["id"]): bool(row["right"]) for row in rows}
     except OSError as exc:
         raise DatasetError(f"{path} can't be read: {exc.strerror}; give the folder that `council eval` wrote") from exc

@@ -38,7 +38,7 @@ def read_dataset(path: Path, split: str | None = None) -> list[Labelled]:
     Raises DatasetError with the number of the line that is wrong.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise DatasetError(f"{path} can't be read: {exc}") from exc
     rows = [(_parsed(line, f"{path}, line {n}"), f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]

@@ -21,7 +21,7 @@ Fit: TypeAlias = Callable[[Ballots], Weighting]
 FITTED: Final[Mapping[str, Fit]] = {"log_odds": fit_log_odds, "joint_logit": fit_joint_logit}
 """The rules that labels are needed for; each must beat the plain vote to be used."""
 CAUTIONS: Final = tuple(round(0.1 + 0.05 * i, 2) for i in range(19))
-TOLERATED: Final = 0.001
+TOLERATED: Final = 0.002
 """The accuracy that escalation may lose on the questions it is fitted on."""
 LEAST_FOR_ISOTONIC: Final = 1000
 """Isotonic steps follow noise where there are fewer questions; then Platt's curve is fitted."""
@@ -89,7 +89,12 @@ def fit_calibrator(scores: Floats, right: Bools) -> Calibrator:
     if len(set(y)) < 2 or len(set(x)) < 2:
         share = float((y.sum() + 1.0) / (len(y) + 2.0))
         return Calibrator(kind="platt", ys=(float(np.log(share / (1 - share))), 0.0))
-    line = LogisticRegression(C=1.0).fit(x[:, None], y)
+    # Platt's targets, a little off 0 and 1, keep the curve finite where support parts right from wrong
+    most, least = (y.sum() + 1.0) / (y.sum() + 2.0), 1.0 / (len(y) - y.sum() + 2.0)
+    target = np.where(y > 0, most, least)
+    line = LogisticRegression(C=np.inf, max_iter=1000).fit(
+        np.concatenate([x, x])[:, None], np.repeat([1, 0], len(y)), sample_weight=np.concatenate([target, 1.0 - target])
+    )
     if float(line.coef_[0, 0]) < 0:  # more support, less often right: then support says nothing
         return fit_calibrator(np.zeros(len(y)), y.astype(bool))
     return Calibrator(kind="platt", ys=(float(line.intercept_[0]), float(line.coef_[0, 0])))
@@ -114,13 +119,28 @@ def escalate(ballots: Ballots, order: LinearVote, rule: Weighting, caution: floa
     return Escalated(decide(rule, unasked_as_silent(ballots, asked)), asked)
 
 
-def choose_caution(ballots: Ballots, order: LinearVote, rule: Weighting, cautions: Sequence[float] = CAUTIONS) -> float:
-    """The least caution that loses no more than TOLERATED of the accuracy of asking all, on these questions."""
-    everybody = float(decide(rule, ballots).right.mean()) if len(ballots) else 0.0
-    for caution in sorted(cautions):
-        if escalate(ballots, order, rule, caution).outcome.right.mean() >= everybody - TOLERATED:
-            return caution
-    return 1.0
+def choose_caution(ballots: Ballots, fit: Fit, cautions: Sequence[float] = CAUTIONS, folds: int = 4, seed: int = 0) -> float:
+    """The least caution from which on no larger one loses more than TOLERATED of the accuracy of asking all.
+
+    Each question is decided, and its members put in order, by weights fitted on the other folds: those that a question was
+    fitted on know too well whom to ask about it.
+    """
+    fold = np.random.default_rng(seed).permutation(len(ballots)) % folds
+    lost = dict.fromkeys(cautions, 0.0)
+    for k in range(folds):
+        training, held = ballots.take(np.flatnonzero(fold != k)), ballots.take(np.flatnonzero(fold == k))
+        if not len(training) or not len(held):
+            continue
+        order, rule = fit_log_odds(training), fit(training)
+        everybody = decide(rule, held).right.sum()
+        for caution in cautions:
+            lost[caution] += float(everybody - escalate(held, order, rule, caution).outcome.right.sum()) / len(ballots)
+    chosen = 1.0
+    for caution in sorted(cautions, reverse=True):
+        if lost[caution] > TOLERATED:
+            break
+        chosen = caution
+    return chosen
 
 
 def add_greedily(ballots: Ballots) -> list[str]:

@@ -63,10 +63,11 @@ def ece(confidence: Floats, right: Bools, bins: int = 15) -> float:
 
 
 def fleiss_kappa(ballots: Ballots) -> float:
-    """Agreement beyond chance (Fleiss 1971) on the questions where all members voted; nan where there are none."""
+    """Agreement beyond chance (Fleiss 1971) on the questions where all members voted; nan where there are none, and where
+    options are groups, for then there is no chance to compare with."""
     full = ballots.take(np.flatnonzero(ballots.cast.all(1)))
     m = len(ballots.members)
-    if not len(full) or m < 2:
+    if not len(full) or m < 2 or ballots.grouped:
         return float("nan")
     counts = full.indicators.sum(1)
     observed = float(((counts**2).sum(1) - m).mean() / (m * (m - 1)))
@@ -75,12 +76,12 @@ def fleiss_kappa(ballots: Ballots) -> float:
 
 
 def krippendorff_alpha(ballots: Ballots) -> float:
-    """Krippendorff's alpha, nominal, with votes that are missing; nan where it has no value."""
+    """Krippendorff's alpha, nominal, with votes that are missing; nan where it has no value, as above."""
     import krippendorff
 
     values = np.where(ballots.cast, ballots.choices.astype(np.float64), np.nan).T
     seen = np.unique(ballots.choices[ballots.choices != NONE])
-    if len(seen) < 2 or not (ballots.cast.sum(1) > 1).any():
+    if ballots.grouped or len(seen) < 2 or not (ballots.cast.sum(1) > 1).any():
         return float("nan")
     return float(krippendorff.alpha(reliability_data=values, level_of_measurement="nominal"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import string
 from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ def read_votes(path: Path) -> Recorded:
     gold = [_gold(row, f"{path}, line {number}") for row, number in rows]
     options = np.array([len(row["options"]) for row, _ in rows], np.int64)
     domains = tuple(str(row.get("domain") or "all") for row, _ in rows)
-    ids = tuple(str(row.get("id", number)) for row, number in rows)
+    ids = tuple(str(row.get("id") or _content(row)) for row, _ in rows)
     if len(set(ids)) < len(ids):
         raise DatasetError(
             f"{path}: two lines have the id {next(i for i in ids if ids.count(i) > 1)!r}; each question may stand there once"
@@ -82,6 +83,11 @@ def _checked(row: Any, where: str) -> dict[str, Any]:
     if not 1 <= len(row["options"]) <= len(LETTERS):
         raise DatasetError(f"{where}: there must be 1 to {len(LETTERS)} options")
     return dict(row)
+
+
+def _content(row: Mapping[str, Any]) -> str:
+    """An identity for a question without an id: the same wherever it stands."""
+    return hashlib.sha256(json.dumps([row.get("question"), row["options"]]).encode()).hexdigest()[:16]
 
 
 def _option(letter: Any, where: str) -> int:

@@ -64,6 +64,8 @@ def replay(fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500,
     for what, ballots in (("fit", fitting), ("test", test)):
         if len(ballots) < LEAST_QUESTIONS:
             raise DatasetError(f"{len(ballots)} questions to {what} on are too few: at least {LEAST_QUESTIONS} are wanted")
+        if not ballots.cast.any():
+            raise DatasetError(f"in the questions to {what} on nobody voted: there is nothing to measure")
     say("fitting weights")
     choice = choose_rule(fitting, seed=seed)
     rules: dict[str, Weighting] = {"plain_vote": plain_vote(test.members), "dawid_skene": fit_dawid_skene(fitting)}
@@ -95,7 +97,7 @@ def _confidence(choice: Choice, fitting: Ballots, outcome: Elected, seed: int) -
 def _escalation(
     fitting: Ballots, test: Ballots, order: LinearVote, choice: Choice, everybody: Elected, seed: int, resamples: int
 ) -> dict[str, Any]:
-    caution = choose_caution(fitting, order, choice.rule)
+    caution = choose_caution(fitting, FITTED.get(choice.rule.name, lambda some: plain_vote(some.members)), seed=seed)
     made = escalate(test, order, choice.rule, caution)
     difference = metrics.paired_interval(made.outcome.right, everybody.right, seed, resamples)
     exact = escalate(test, order, order, 1.0)
@@ -146,7 +148,8 @@ def _summary(
         },
         "auroc": {"agreement": told(metrics.auroc, plain.support, plain.right), "confidence": told(metrics.auroc, trusted, weighted.right)},
         "aurc": told(metrics.aurc, trusted, weighted.right),
-        "ece": told(metrics.ece, confidence, weighted.right),
+        # without an interval: questions drawn twice add noise, which this error would take for miscalibration
+        "ece": metrics.ece(confidence, weighted.right),
         "coverage_at_risk": {
             str(r): told(lambda s, y, r=r: metrics.coverage_at_risk(s, y, r), trusted, weighted.right)
             for r in ALPHAS
@@ -211,7 +214,7 @@ def council_sizes(fitting: Ballots, test: Ballots) -> list[dict[str, Any]]:
         some, seen = fitting.of(ranked[:k]), test.of(ranked[:k])
         odds = fit_log_odds(some)
         made, plain = decide(odds, seen), decide(plain_vote(seen.members), seen)
-        fewer = escalate(seen, odds, odds, choose_caution(some, odds, odds))
+        fewer = escalate(seen, odds, odds, choose_caution(some, fit_log_odds))
         correlation = mean_of_pairs(error_correlation(seen))
         rows.append(
             {
@@ -230,7 +233,10 @@ def worth(summary: Mapping[str, Any]) -> str:
     gain, best = summary["gain_over_best_single"], summary["accuracy"]["best_single"]
     low, high = gain["interval"]
     points = f"{100 * gain['value']:+.1f} points of accuracy (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
-    votes = f"Its {len(summary['members'])} members are worth {summary['effective_votes']:.1f} independent ones."
+    effective, members = summary["effective_votes"], len(summary["members"])
+    votes = f"Its {members} members are worth {min(effective, members):.1f} independent ones."
+    if not np.isfinite(summary["mean_error_correlation"]):
+        votes = "How alike its members err is not known: none errs on some of these questions only."
     if low > 0:
         return f"The council is worth more than its best member, {best['member']}: {points}. {votes}"
     if high < 0:

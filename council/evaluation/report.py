@@ -29,9 +29,9 @@ def write_report(replay: Replay, out: Path, title: str, ids: Sequence[str]) -> N
     """Write the four files; what was in `out` under these names is replaced, all at once. Raises DatasetError."""
     tables = report_tables(replay.summary)
     files = {
-        "summary.json": json.dumps(_plain(replay.summary), indent=2, ensure_ascii=False) + "\n",
+        "summary.json": json.dumps(plain(replay.summary), indent=2, ensure_ascii=False) + "\n",
         "rows.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(replay, ids)),
-        "report.md": _markdown(title, replay.summary["worth"], tables),
+        "report.md": markdown(title, replay.summary["worth"], tables),
         "report.html": _html(title, replay.summary["worth"], tables, draw(replay)),
     }
     write_files(files, out)
@@ -71,12 +71,12 @@ def _figure(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(tree: Any) -> Any:
+def plain(tree: Any) -> Any:
     """For JSON, which has no nan: null in its place."""
     if isinstance(tree, Mapping):
-        return {k: _plain(v) for k, v in tree.items()}
+        return {k: plain(v) for k, v in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_plain(v) for v in tree]
+        return [plain(v) for v in tree]
     return _figure(tree) if isinstance(tree, float) else tree
 
 
@@ -91,7 +91,7 @@ def report_tables(summary: Mapping[str, Any]) -> list[Table]:
         ["AUROC of agreement (plain vote)", _told(summary["auroc"]["agreement"])],
         ["AUROC of the confidence", _told(summary["auroc"]["confidence"])],
         ["area under risk and coverage", _told(summary["aurc"])],
-        ["calibration error of the confidence", _told(summary["ece"])],
+        ["calibration error of the confidence", _number(summary["ece"])],
         *([f"answered at most {float(r):.0%} wrong", _told(told)] for r, told in summary["coverage_at_risk"].items()),
         ["agreement of pairs", _number(summary["agreement_rate"]["mean_pairwise"])],
         ["the same, when both are wrong", _number(summary["agreement_rate"]["when_both_wrong"])],
@@ -140,7 +140,9 @@ def _told(estimate: Mapping[str, Any]) -> str:
     return f"{_number(estimate['value'])} ({_number(low)} to {_number(high)})"
 
 
-def _markdown(title: str, worth: str, tables: Sequence[Table]) -> str:
+def markdown(title: str, worth: str, tables: Sequence[Table]) -> str:
+    """A page of tables; names are text in it, never markup."""
+
     def cell(text: str) -> str:
         return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 

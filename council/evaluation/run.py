@@ -29,7 +29,8 @@ def ask_all(
     """A verdict for each question, in order. Each is written to `out`/answers.jsonl as soon as it is there; a run that was
     broken off goes on where it ended. Raises DatasetError where the file is of another council."""
     mark, path = f"{fingerprint(council.config)}-{'with' if retrieval else 'without'}-passages", out / ANSWERS
-    known = dict(_kept(path, mark))
+    wanted = {q.id: q.question for q in questions}
+    known = {name: verdict for name, asked, verdict in _kept(path, mark) if wanted.get(name) == asked and _was_answered(verdict)}
     left = [q for q in questions if q.id not in known]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -38,7 +39,7 @@ def ask_all(
                 some = left[at : at + AT_A_TIME]
                 for question, verdict in zip(some, council.ask_many([q.question for q in some], retrieval=retrieval), strict=True):
                     known[question.id] = verdict
-                    row = {"id": question.id, "council": mark, "verdict": verdict.model_dump(mode="json")}
+                    row = {"id": question.id, "question": question.question, "council": mark, "verdict": verdict.model_dump(mode="json")}
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -49,20 +50,28 @@ def ask_all(
     return [known[q.id] for q in questions]
 
 
-def _kept(path: Path, mark: str) -> Iterator[tuple[str, Verdict]]:
-    """Verdicts of an earlier run. A last line that was cut off is forgotten, and its question asked again."""
+def _was_answered(verdict: Verdict) -> bool:
+    """Whether every member said something: what a host's fault kept from us is asked again."""
+    return bool(verdict.opinions) and all(o.error is None or o.text for o in verdict.opinions)
+
+
+def _kept(path: Path, mark: str) -> Iterator[tuple[str, str, Verdict]]:
+    """(id, question, verdict) of an earlier run, the latest of a question last.
+
+    A last line that was cut off is forgotten, and its question asked again.
+    """
     if not path.exists():
         return
     text = path.read_text("utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]
     if len(whole) < len(text):
         path.write_text(whole, "utf-8")
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(whole.split("\n")[:-1], 1):
         try:
             row = json.loads(line)
             if row["council"] != mark:
                 raise DatasetError(f"{path} holds the answers of another council, or of another config; choose another --out, or remove it")
-            yield row["id"], Verdict.model_validate(row["verdict"])
+            yield row["id"], row["question"], Verdict.model_validate(row["verdict"])
         except (ValueError, KeyError, TypeError) as exc:
             raise DatasetError(f"{path}, line {number}: no answer of an earlier run; choose another --out, or remove it") from exc
 
@@ -70,16 +79,16 @@ def _kept(path: Path, mark: str) -> Iterator[tuple[str, Verdict]]:
 def to_ballots(
     questions: Sequence[Labelled], verdicts: Sequence[Verdict], members: Sequence[str], similarity: Any, threshold: float
 ) -> Ballots:
-    """The members' answers, grouped by meaning: a question's options are its groups, the right one that which holds a right
-    answer. A member without a readable answer cast no vote."""
+    """The members' answers, grouped by meaning: a question's options are its groups, but that all groups of right answers
+    count as one. A member without a readable answer cast no vote."""
     rows, options, gold = [], [], []
     for question, verdict in zip(questions, verdicts, strict=True):
         votes = [Vote(o.specialist, o.answer, 1.0) for o in verdict.opinions if o.error is None and o.answer is not None]
         groups = group_answers(votes, similarity, threshold)
-        chosen = {v.specialist: i for i, group in enumerate(groups) for v in group.votes}
-        rows.append([chosen.get(m, NONE) for m in members])
         right = [i for i, group in enumerate(groups) if any(question.accepts(v.answer) for v in group.votes)]
+        chosen = {v.specialist: right[0] if i in right else i for i, group in enumerate(groups) for v in group.votes}
+        rows.append([chosen.get(m, NONE) for m in members])
         options.append(max(1, len(groups)))
         gold.append(right[0] if right else NONE)
     choices = np.array(rows, np.int64).reshape(len(questions), len(members))
-    return Ballots(tuple(members), choices, np.array(options), np.array(gold), tuple(q.domain for q in questions))
+    return Ballots(tuple(members), choices, np.array(options), np.array(gold), tuple(q.domain for q in questions), grouped=True)

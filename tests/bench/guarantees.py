@@ -28,8 +28,11 @@ SPLITS = 200
 def trial(kind: str, alpha: float, scores: Floats, right: Bools, seed: int) -> tuple[float, float] | None:
     """(coverage, risk) of what a promise is about; None where it was refused. `selective` promises the risk of all traffic,
     for which all the questions stand; `wrong` and `selective_next` are seen on the fresh half."""
-    order = np.random.default_rng(seed).permutation(len(scores))
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(scores))
     known, fresh = order[: len(order) // 2], order[len(order) // 2 :]
+    if kind == "selective":  # drawn with replacement, so that the recorded questions are a population
+        known = random.integers(0, len(scores), len(known))
     try:
         if kind == "wrong":
             made = control_wrong(scores[known], right[known], alpha)
@@ -38,7 +41,7 @@ def trial(kind: str, alpha: float, scores: Floats, right: Bools, seed: int) -> t
     except CalibrationError:
         return None
     if kind == "selective":
-        fresh = order
+        fresh = np.arange(len(scores))
     answered = scores[fresh] >= made.threshold
     wrong = answered & ~right[fresh]
     return float(answered.mean()), float(wrong.mean() if kind == "wrong" else wrong.sum() / max(1, answered.sum()))

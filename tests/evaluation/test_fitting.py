@@ -84,7 +84,7 @@ def test_no_answer_has_no_confidence_and_bad_calibrators_are_refused() -> None:
 def test_escalation_saves_calls_and_keeps_the_accuracy() -> None:
     training, test = synthetic(3000, [0.85, 0.8, 0.7, 0.7, 0.7], 1), synthetic(3000, [0.85, 0.8, 0.7, 0.7, 0.7], 2)
     odds = fit_log_odds(training)
-    caution = choose_caution(training, odds, odds)
+    caution = choose_caution(training, fit_log_odds)
     made = escalate(test, odds, odds, caution)
     assert made.calls < 4 and made.outcome.right.mean() > decide(odds, test).right.mean() - 0.01
     assert escalate(test, odds, odds, 1.0).calls >= made.calls

@@ -58,6 +58,8 @@ def test_kappa_and_alpha_by_their_published_examples() -> None:
     """Fleiss' own table has other categories; here: full agreement is 1, and independence near 0."""
     same = synthetic(500, [0.6], copies=3)
     assert fleiss_kappa(same) == pytest.approx(1.0) and krippendorff_alpha(same) == pytest.approx(1.0)
+    free = Ballots(same.members, same.choices, same.options, same.gold, same.domains, grouped=True)
+    assert math.isnan(fleiss_kappa(free)) and math.isnan(krippendorff_alpha(free.take(slice(9)))), "groups have no chance to compare with"
     random = synthetic(4000, [0.25, 0.25, 0.25])
     assert abs(fleiss_kappa(random)) < 0.03 and abs(krippendorff_alpha(random)) < 0.03
     nobody = Ballots(("a", "b"), np.full((3, 2), -1), np.full(3, 2), np.zeros(3, np.int64), ("d",) * 3)
