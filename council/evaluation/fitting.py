@@ -51,6 +51,8 @@ class Choice:
     rule: Weighting
     gains: Mapping[str, tuple[float, float, float]]
     """Of each fitted rule: mean gain in accuracy over the plain vote, and its 95% paired interval."""
+    known: Elected
+    """Outcomes of these questions, none decided by a rule that was fitted on it."""
 
 
 def choose_rule(ballots: Ballots, folds: int = 4, seed: int = 0) -> Choice:
@@ -60,11 +62,13 @@ def choose_rule(ballots: Ballots, folds: int = 4, seed: int = 0) -> Choice:
     """
     plain = plain_vote(ballots.members)
     base = decide(plain, ballots).right
-    gains = {name: paired_interval(cross_fit(ballots, fit, folds, seed).right, base) for name, fit in FITTED.items()}
+    known = {name: cross_fit(ballots, fit, folds, seed) for name, fit in FITTED.items()}
+    gains = {name: paired_interval(made.right, base) for name, made in known.items()}
     winning = [name for name, (_, low, _) in gains.items() if low > 0]
     if not winning:
-        return Choice(plain, gains)
-    return Choice(FITTED[max(winning, key=lambda n: gains[n][0])](ballots), gains)
+        return Choice(plain, gains, decide(plain, ballots))
+    best = max(winning, key=lambda n: gains[n][0])
+    return Choice(FITTED[best](ballots), gains, known[best])
 
 
 def cross_fit(ballots: Ballots, fit: Fit, folds: int = 4, seed: int = 0) -> Elected:

@@ -26,7 +26,6 @@ from council.evaluation.fitting import (
     add_greedily,
     choose_caution,
     choose_rule,
-    cross_fit,
     decide,
     escalate,
     fit_calibrator,
@@ -72,7 +71,7 @@ def replay(fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500,
     rules |= {name: fit(fitting) if choice.rule.name != name else choice.rule for name, fit in FITTED.items()}
     outcomes = {name: decide(rule, test) for name, rule in rules.items()}
     say("calibrating")
-    confidence = _confidence(choice, fitting, outcomes[choice.rule.name], seed)
+    confidence = fit_calibrator(choice.known.support, choice.known.right).apply(outcomes[choice.rule.name].support)
     say("asking fewer members")
     order = fit_log_odds(fitting)
     escalated = _escalation(fitting, test, order, choice, outcomes[choice.rule.name], seed, resamples)
@@ -85,13 +84,6 @@ def replay(fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500,
     summary |= escalated | {"guarantee": promises, "council_sizes": sizes}
     summary["worth"] = worth(summary)
     return Replay(summary, test, outcomes, confidence, choice.rule.name, sizes)
-
-
-def _confidence(choice: Choice, fitting: Ballots, outcome: Elected, seed: int) -> Floats:
-    """Calibrated on outcomes of the fitting questions that were decided without having been fitted on."""
-    name = choice.rule.name
-    known = cross_fit(fitting, FITTED[name], seed=seed) if name in FITTED else decide(choice.rule, fitting)
-    return fit_calibrator(known.support, known.right).apply(outcome.support)
 
 
 def _escalation(

@@ -82,9 +82,11 @@ def test_one_command_calibrates_and_verdicts_carry_it(ray_session: None, tmp_pat
     tree["aggregator"] = {"calibration": str(file)}
     with Council(CouncilConfig.model_validate(tree)) as council:
         assert council.calibration is not None and council.calibration.promise is not None
-        answered = [v for v in council.ask_many([q.question for q in QUESTIONS[:10]], retrieval=False) if v.status == "answered"]
+        answered = [v for v in council.ask_many([q.question for q in QUESTIONS[:10]]) if v.status == "answered"]
         assert answered and all((v.agreement or 0) >= council.calibration.promise.threshold - 1e-9 for v in answered)
         assert all(v.confidence is not None and "60 questions of q.jsonl" in v.confidence.calibrated_on for v in answered)
+        assert all(council.ask(q.question, specialists=["law"]).confidence is None for q in QUESTIONS[:3]), "one member was not calibrated"
+        assert all(council.ask(q.question, retrieval=False).confidence is None for q in QUESTIONS[:3]), "nor without passages"
     changed = CouncilConfig.model_validate(tree | {"routing": {"temperature": 9.0}})
     assert Council(changed).calibration is None and "made for another council" in caplog.text
     file.write_text("{")
