@@ -39,7 +39,7 @@ def configure(kind: str, device: str, chosen: Mapping[str, Any] | None = None, s
     if kind == "vllm":
         settings["engines.pocket.options.enable_prefix_caching"] = False
     if device == "cuda":
-        settings |= {"engines.pocket.resources.num_gpus": share}
+        settings |= {"engines.pocket.resources.num_gpus": share, "engines.pocket.options.dtype": "bfloat16"}  # vLLM's adapters want it
         if kind == "vllm":  # what the preset says of a CPU
             settings |= {"engines.pocket.options.environment": {}, "engines.pocket.options.block_size": 16}
     return load_config(PRESETS[kind], settings | dict(chosen or {}))

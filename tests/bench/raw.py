@@ -47,7 +47,8 @@ def transformers(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) 
     from transformers import LlamaForCausalLM
 
     torch.set_num_threads(int(engine.options.get("threads") or engine.resources.num_cpus))
-    base = LlamaForCausalLM.from_pretrained(resolve_weights(str(engine.model)), dtype=torch.float32)
+    dtype = getattr(torch, str(engine.options.get("dtype", "float32")))
+    base = LlamaForCausalLM.from_pretrained(resolve_weights(str(engine.model)), dtype=dtype)
     first, *others = specialists
     model = PeftModel.from_pretrained(base, resolve_weights(str(first.adapter)), adapter_name=first.name)
     for member in others:
