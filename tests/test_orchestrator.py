@@ -172,13 +172,13 @@ def test_missing_weights_fail_at_start(ray_session: None, tmp_path: Path) -> Non
 
 def test_a_killed_host_loses_no_verdict_and_comes_back(ray_session: None, own_store: Path) -> None:
     """A hundred questions in flight over two hosts; one of them is killed."""
-    with make(agreeing(), own_store, hosts=2, delay_s=0.05, aggregator={"quorum": 1}) as council:
+    with make(agreeing(), own_store, hosts=2, delay_s=0.5, aggregator={"quorum": 1}) as council:
         health = {m.engine: m.health for m in council.members()}
         victim = health["script-0"]
         assert victim is not None
         pid = int(victim.facts["pid"])
-        threading.Timer(1.0, lambda: os.kill(pid, signal.SIGKILL)).start()
-        verdicts = council.ask_many([ASKED] * 100, concurrency=16)
+        kill = threading.Timer(0.2, lambda: os.kill(pid, signal.SIGKILL))  # by then the next sixteen wait for it
+        verdicts = council.ask_many([ASKED] * 100, concurrency=16, progress=lambda done: kill.start() if done == 16 else None)
         assert len(verdicts) == 100
         assert all(len(v.opinions) == 5 for v in verdicts)
         hit = [o for v in verdicts for o in v.opinions if o.error]
