@@ -96,6 +96,44 @@ class PromptingConfig(Strict):
         return self
 
 
+class AskingConfig(Strict):
+    """How many members are asked, and what is done where they disagree.
+
+    `all`: every member that the question is routed to, at once. `escalate`: in order of weight, and no more once the rest
+    could not change the outcome; no call is made that asking one after another would not make. `cheapest`: in order of
+    cost, until the votes that were cast agree enough.
+    """
+
+    policy: Literal["all", "escalate", "cheapest"] = "all"
+    caution: float = Field(1.0, ge=0, le=1)
+    """Of `escalate`: the part of the weight still to come that is reckoned against the leading answer. At 1 the outcome is
+    that of asking all; below, fewer are asked and it seldom differs (`council eval replay` chooses it)."""
+    widen: tuple[Literal["members", "samples", "orders"], ...] = ()
+    """What is tried, in this order, where the members do not agree enough: those that routing left out; further samples of
+    those asked; the same members with the passages in other orders. Then the council abstains."""
+    samples: int = Field(2, ge=1)
+    """For `samples`: how many more of each member, at most."""
+    temperature: float = Field(0.7, gt=0)
+    """Of these samples."""
+    level: float = Field(0.95, gt=0.5, lt=1)
+    """Sampling ends when the leading answer is the majority with this probability."""
+    orders: int = Field(1, ge=1)
+    """For `orders`: how many more of each member, at most."""
+    max_calls: int | None = Field(None, ge=1)
+    """Generations a question may cost; None, here and below: no limit."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Tokens of prompts and answers that a question may cost, each answer reckoned at its longest before it is asked for."""
+    max_seconds: float | None = Field(None, gt=0)
+    """Seconds that the members have for a question together; what is in flight then is cancelled."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the outcome is that of asking all who are routed to, however few are asked."""
+        limits = (self.max_calls, self.max_tokens, self.max_seconds)
+        exhaustive = self.policy == "all" or (self.policy == "escalate" and self.caution == 1.0)
+        return exhaustive and not self.widen and limits == (None, None, None)
+
+
 class AggregatorConfig(Strict):
     """When agreement is enough."""
 
@@ -119,6 +157,7 @@ class CouncilConfig(Strict):
     retrieval: RetrievalConfig = RetrievalConfig()
     routing: RoutingConfig = RoutingConfig()
     prompting: PromptingConfig = PromptingConfig()
+    asking: AskingConfig = AskingConfig()
     aggregator: AggregatorConfig = AggregatorConfig()
     deadline_s: float = Field(60.0, gt=0)
     """Seconds a member has for its opinion; later ones fail with 'late'."""
@@ -144,6 +183,8 @@ class CouncilConfig(Strict):
                 )
         if self.routing.policy == "top_k" and self.aggregator.quorum > self.routing.top_k:
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from routing.top_k: {self.routing.top_k}")
+        if self.asking.max_calls is not None and self.aggregator.quorum > self.asking.max_calls:
+            raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from asking.max_calls: {self.asking.max_calls}")
         if self.aggregator.quorum > len(members):
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
         return self
@@ -245,8 +286,15 @@ def parse_settings(settings: Sequence[str] | None) -> dict[str, Any]:
 
 def fingerprint(config: CouncilConfig) -> str:
     """Of all that an answer and its agreement depend on: weights, prompts, retrieval, routing and grouping; not of where
-    things are kept, which documents there are, how many replicas run, or from which agreement on the council answers."""
+    things are kept, which documents there are, how many replicas run, or from which agreement on the council answers.
+
+    An exact policy of asking (AskingConfig.is_exact) gives the outcomes of asking all, and counts as that one; under any other
+    who is asked depends on that agreement, which then belongs to it.
+    """
     tree = config.model_dump(mode="json")
+    costs = [s.pop("cost") for s in tree["specialists"]]
+    if not config.asking.is_exact:
+        tree["aggregator"]["asking"] = [tree["asking"], costs, config.aggregator.min_agreement]
     for section, keys in (("retrieval", ("store", "library")), ("aggregator", ("min_agreement", "calibration"))):
         for key in keys:
             del tree[section][key]

@@ -17,17 +17,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from council.aggregator import Calibration, Decision, decide, extract_answer, normalise
+from council.aggregator import Calibration, Decision, decide, normalise
 from council.config import CouncilConfig, fingerprint, load_config
+from council.deliberation import Deliberation, Outcome
 from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError
 from council.loop import BackgroundLoop
-from council.prompting import Prompt, build_prompt
+from council.panel import Asked, Call, Enough, Panel
 from council.retrieval import IndexReport, Retriever
-from council.router import Router
+from council.router import Router, choose
 from council.types import Confidence, Opinion, Passage, Question, Source, Verdict
-from specialists.config import SpecialistConfig, resolve_weights
+from specialists.config import resolve_weights
 from specialists.prompt_format import Message
-from specialists.protocol import EngineError, Generation, GenerationRequest, Health
+from specialists.protocol import EngineError, Health
 from specialists.tokens import TokenCount, token_counter
 
 if TYPE_CHECKING:
@@ -44,16 +45,6 @@ class Member:
     kind: str
     weights: str
     health: Health | None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One member's part in one question: its routing weight, and the prompt it is sent or why it can't be."""
-
-    specialist: SpecialistConfig
-    weight: float
-    prompt: Prompt | None
-    error: str | None = None
 
 
 def default_store(config: CouncilConfig) -> Path:
@@ -192,7 +183,8 @@ class Council:
             self._prepare()
         asked = _as_question(question)
         passages = self._retrieve(asked, True)
-        prepared = [self._prepare_member(asked.text, passages, n, w) for n, w in self._route(asked.text, None).items()]
+        panel = Panel(self.config, self._counters, None)
+        prepared = [panel.prepare(asked.text, passages, n, w) for n, w in self._route(asked.text, None)[0].items()]
         if prepared and all(a.prompt is None for a in prepared):
             raise QuestionError(str(prepared[0].error))
         return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
@@ -245,34 +237,56 @@ class Council:
     async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
         started = time.monotonic()
         names = self.check_names(specialists)
-        (passages, retrieve_s), (weights, route_s) = await asyncio.gather(
+        (passages, retrieve_s), ((weights, spare), route_s) = await asyncio.gather(
             self._timed(self._retrieve, question, retrieval), self._timed(self._route, question.text, names)
         )
-        asked = [self._prepare_member(question.text, passages, name, weight) for name, weight in weights.items()]
-        if asked and all(a.prompt is None for a in asked):
-            raise QuestionError(str(asked[0].error))
-        before = time.monotonic()
-        opinions = await self._ask_members(asked)
-        generate_s = time.monotonic() - before
-        rules, lineages = self.config.aggregator, {s.name: s.lineage for s in self.config.specialists if s.lineage}
         calibration = self.calibration if retrieval and names is None else None  # on no other questions was it calibrated
+        spent = {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0}
+        outcome = await self._deliberate(question.text, passages, weights, spare, calibration, spent)
+        spent["total"] = time.monotonic() - started
+        decision = outcome.decision
+        shown = passages[: len(passages) - min((o.passages_dropped for o in outcome.opinions if o.prompt_tokens), default=0)]
+        return Verdict(
+            status=decision.status, answer=decision.answer, reason=self._reason(outcome, passages, retrieval),
+            agreement=decision.agreement, confidence=_confidence(decision, calibration),
+            groups=decision.groups, opinions=outcome.opinions, sources=_sources(decision, shown),
+            rounds=outcome.rounds, unasked=outcome.unasked, calls=outcome.calls, timings_s={k: round(v, 6) for k, v in spent.items()},
+        )  # fmt: skip
+
+    async def _deliberate(
+        self, text: str, passages: Sequence[Passage], routed: Mapping[str, float], spare: Mapping[str, float],
+        calibration: Calibration | None, spent: dict[str, float],
+    ) -> Outcome:  # fmt: skip
+        """The rounds of asking; seconds are added to `spent`."""
+        panel, rules = Panel(self.config, self._counters, self._hosts), self.config.aggregator
         if calibration is not None and calibration.promise is not None:
             rules = rules.model_copy(update={"min_agreement": calibration.promise.threshold})
-        decision, vote_s = await self._timed(decide, opinions, rules, self.similarity, lineages)
-        shown = passages[: max((len(passages) - a.prompt.dropped for a in asked if a.prompt is not None), default=0)]
-        spent = {
-            "retrieve": retrieve_s,
-            "route": route_s,
-            "generate": generate_s,
-            "vote": vote_s,
-            "total": time.monotonic() - started,
-        }
-        return Verdict(
-            status=decision.status, answer=decision.answer, reason=self._reason(decision, passages, retrieval),
-            agreement=decision.agreement, confidence=_confidence(decision, calibration),
-            groups=decision.groups, opinions=tuple(opinions), sources=_sources(decision, shown),
-            calls=sum(a.prompt is not None for a in asked), timings_s={k: round(v, 6) for k, v in spent.items()},
-        )  # fmt: skip
+        asked = [panel.prepare(text, passages, name, weight) for name, weight in routed.items()]
+        if asked and all(a.prompt is None for a in asked):
+            raise QuestionError(str(asked[0].error))
+        lineages = {s.name: s.lineage for s in self.config.specialists if s.lineage}
+
+        async def ask(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
+            began = time.monotonic()
+            opinions = await panel.ask(calls, within_s, enough)
+            spent["generate"] += time.monotonic() - began
+            return opinions
+
+        async def vote(opinions: Sequence[Opinion], against: float) -> Decision:
+            decision: Decision
+            decision, took = await self._timed(decide, opinions, rules, self.similarity, lineages, against)
+            spent["vote"] += took
+            return decision
+
+        def turned(member: Asked, shift: int) -> Asked | None:
+            if shift >= len(passages):  # every order that rotation has was shown
+                return None
+            return panel.prepare(text, passages, member.specialist.name, member.weight, shift)
+
+        return await Deliberation(
+            self.config.asking, rules, self.config.deadline_s, ask, vote, asked,
+            [panel.prepare(text, passages, name, weight) for name, weight in spare.items()], lineages, turned,
+        ).run()  # fmt: skip
 
     async def _timed(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         started = time.monotonic()
@@ -282,14 +296,16 @@ class Council:
     def _retrieve(self, question: Question, wanted: bool) -> list[Passage]:
         return self.retriever.retrieve(question) if wanted else []
 
-    def _route(self, text: str, names: Sequence[str] | None) -> dict[str, float]:
-        """Who is asked, in the order of the config (a member's turn in the rotation must not depend on the question)."""
+    def _route(self, text: str, names: Sequence[str] | None) -> tuple[dict[str, float], dict[str, float]]:
+        """Who is asked, and who may be if they disagree, in the order of the config (a member's turn in the rotation must not
+        depend on the question)."""
         assert self._router is not None
-        if names is None:
-            chosen = self._router.route(text)
-        else:  # named by the caller, so no policy chooses
-            chosen = {n: w for n, w in self._router.weights(text).items() if n in names}
-        return {s.name: chosen[s.name] for s in self.config.specialists if s.name in chosen}
+        weights = self._router.weights(text)
+        # where the caller names them, no policy chooses, and nobody else is asked
+        chosen = choose(weights, self.config.routing) if names is None else {n: w for n, w in weights.items() if n in names}
+        in_order = {s.name: weights[s.name] for s in self.config.specialists}
+        spare = {n: w for n, w in in_order.items() if names is None and n not in chosen}
+        return {n: w for n, w in in_order.items() if n in chosen}, spare
 
     def check_names(self, specialists: Sequence[str] | None) -> Sequence[str] | None:
         """`specialists` as given, or None for all. Raises ConfigError for a name that no member has."""
@@ -298,44 +314,6 @@ class Council:
             if name not in known:
                 raise ConfigError(f"no specialist {name!r}; there are: {', '.join(known)}")
         return specialists or None
-
-    def _prepare_member(self, text: str, passages: Sequence[Passage], name: str, weight: float) -> _Asked:
-        turn, specialist = next((i, s) for i, s in enumerate(self.config.specialists) if s.name == name)
-        engine = next(e for e in self.config.engines if e.name == specialist.engine)
-        budget = engine.max_context - specialist.max_tokens
-        try:
-            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], self.config.prompting, turn)
-        except QuestionError as exc:
-            return _Asked(specialist, weight, None, str(exc))
-        return _Asked(specialist, weight, prompt)
-
-    async def _ask_members(self, asked: Sequence[_Asked]) -> list[Opinion]:
-        """One call to each host, all at once; opinions in the order of `asked`."""
-        engines = dict.fromkeys(a.specialist.engine for a in asked)
-        groups = [[a for a in asked if a.specialist.engine == engine] for engine in engines]
-        answered = await asyncio.gather(*(self._ask_host(e, g) for e, g in zip(engines, groups, strict=True)))
-        by_name = {o.specialist: o for opinions in answered for o in opinions}
-        return [by_name[a.specialist.name] for a in asked]
-
-    async def _ask_host(self, engine: str, asked: Sequence[_Asked]) -> list[Opinion]:
-        assert self._hosts is not None
-        ready = [a for a in asked if a.prompt is not None]
-        requests = [
-            GenerationRequest(a.specialist.name, a.prompt.messages, a.specialist.max_tokens, a.specialist.temperature)
-            for a in ready if a.prompt is not None
-        ]  # fmt: skip
-        started, error = time.monotonic(), None
-        generations: list[Generation] = []
-        try:
-            if requests:
-                generations = await asyncio.wait_for(self._hosts.generate(engine, requests), self.config.deadline_s)
-        except TimeoutError:
-            error = f"late: no answer within {self.config.deadline_s:g} s"
-        except EngineError as exc:
-            error = str(exc)
-        took = time.monotonic() - started
-        said = {g.specialist: g for g in generations}
-        return [_opinion(a, said.get(a.specialist.name), error, took) for a in asked]
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -360,10 +338,15 @@ class Council:
         vectors = self.retriever.embedder.embed(list(texts))
         return vectors @ vectors.T
 
-    def _reason(self, decision: Decision, passages: Sequence[Passage], retrieval: bool) -> str:
+    def _reason(self, outcome: Outcome, passages: Sequence[Passage], retrieval: bool) -> str:
+        told = [outcome.decision.reason]
+        if outcome.limit:
+            told.append(f"The budget of {outcome.limit} is spent.")
+        elif outcome.unasked:
+            told.append(f"Not asked, for it could change nothing: {', '.join(outcome.unasked)}.")
         if retrieval and not passages and self.retriever.count() == 0:
-            return f"{decision.reason} No documents are indexed: add some with `council index PATH`."
-        return decision.reason
+            told.append("No documents are indexed: add some with `council index PATH`.")
+        return " ".join(told)
 
     # --- members -------------------------------------------------------------------------------------------------
 
@@ -385,30 +368,6 @@ def _as_question(question: str | Question) -> Question:
     if not made.text.strip():
         raise QuestionError("the question is empty; ask something")
     return made
-
-
-def _opinion(asked: _Asked, generation: Generation | None, error: str | None, seconds: float) -> Opinion:
-    """What a member said as an opinion: an answer, or the error that kept it from voting."""
-    name, weight = asked.specialist.name, asked.weight
-    dropped = asked.prompt.dropped if asked.prompt is not None else 0
-    prompt_tokens = asked.prompt.tokens if asked.prompt is not None else 0
-    if asked.prompt is None or generation is None or generation.error is not None or not generation.samples:
-        fault = asked.error or error or (generation.error if generation else None) or "the host returned no answer"
-        return Opinion(
-            specialist=name,
-            weight=weight,
-            latency_s=seconds,
-            prompt_tokens=prompt_tokens,
-            passages_dropped=dropped,
-            error=fault,
-        )
-    sample = generation.samples[0]
-    answer = extract_answer(sample.text)
-    return Opinion(
-        specialist=name, answer=answer, text=sample.text, weight=weight, latency_s=seconds, prompt_tokens=generation.prompt_tokens,
-        queued_s=generation.queued_s, first_token_s=generation.first_token_s, cached_tokens=generation.cached_tokens,
-        output_tokens=sample.tokens, passages_dropped=dropped, error=None if answer else "no answer could be read from what it said",
-    )  # fmt: skip
 
 
 def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:

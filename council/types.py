@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["answered", "abstained", "failed"]
+RoundKind = Literal["members", "samples", "orders"]
 Origin = Literal["human", "generated", "unknown"]
 
 NOT_KNOWN = "not known"
@@ -72,6 +73,8 @@ class Opinion(Frozen):
     output_tokens: int = 0
     passages_dropped: int = 0
     """How many retrieved passages did not fit into its token budget."""
+    round: int = 0
+    """The round of asking that it was given in: its place in the verdict's `rounds`."""
     error: str | None = None
 
 
@@ -100,6 +103,20 @@ class Source(Frozen):
     provenance: Provenance
 
 
+class Round(Frozen):
+    """One round of asking: who was asked at the same time, and how the vote stood after it.
+
+    `members` had not been asked before; `samples` are further answers of those who had, drawn at temperature, and `orders`
+    their answers to the passages in another order.
+    """
+
+    kind: RoundKind
+    asked: tuple[str, ...]
+    answer: str | None = None
+    """The leading answer after it; None: nobody had voted."""
+    agreement: float | None = None
+
+
 class Verdict(Frozen):
     """What the council says: an answer with its sources, or an abstention with who thought what."""
 
@@ -107,11 +124,15 @@ class Verdict(Frozen):
     answer: str | None = None
     reason: str
     agreement: float | None = None
-    """The winning group's support, in [0, 1]; None when nobody voted. It is not a probability."""
+    """The winning group's support, in [0, 1]; None when nobody voted. It is not a probability. Where some were not asked, for
+    they could not change the outcome: the least that it would have been with their votes."""
     confidence: Confidence | None = None
     groups: tuple[Group, ...] = ()
     opinions: tuple[Opinion, ...] = ()
     sources: tuple[Source, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    unasked: tuple[str, ...] = ()
+    """Members that the question was routed to, and that were not asked: the outcome was settled, or the budget spent."""
     calls: int = 0
     """How many generations were asked of members."""
     timings_s: dict[str, float] = Field(default_factory=dict)

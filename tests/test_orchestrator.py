@@ -37,10 +37,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(
-    answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None, **options: Any
-) -> Council:
+    answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None,
+    asking: dict[str, Any] | None = None, **options: Any,
+) -> Council:  # fmt: skip
     tree = scripted_config(answers, hosts, **options) | {
         "retrieval": {"store": {"path": str(store)}}, "aggregator": aggregator or {}, "routing": {"temperature": 100.0},
+        "asking": asking or {},
     }  # fmt: skip
     deadline = tree["engines"][0]["options"].pop("deadline_s", None)
     if deadline is not None:
@@ -188,3 +190,33 @@ def test_a_killed_host_loses_no_verdict_and_comes_back(ray_session: None, own_st
         while time.monotonic() < deadline and any(o.error for o in council.ask(ASKED).opinions):
             time.sleep(0.5)
         assert not any(o.error for o in council.ask(ASKED).opinions)
+
+
+def test_escalation_asks_no_more_than_it_takes(ray_session: None, own_store: Path) -> None:
+    with make(agreeing(), own_store, hosts=2, asking={"policy": "escalate"}) as council:
+        verdict = council.ask(ASKED)
+        assert (verdict.status, verdict.answer, verdict.calls) == ("answered", "Ada Trell", 3)
+        assert len(verdict.opinions) == 3 and len(verdict.unasked) == 2
+        assert verdict.reason.endswith(f"Not asked, for it could change nothing: {', '.join(verdict.unasked)}.")
+        assert verdict.agreement == pytest.approx(0.6, abs=0.02)
+        named = council.ask(ASKED, specialists=["law"])
+        assert (named.calls, named.unasked) == (1, ())
+
+
+def test_disagreement_widens_within_its_budget(ray_session: None, own_store: Path) -> None:
+    differing = {m: {"keeps the Varn light": f"Person {m}"} for m in MEMBERS}
+    asking = {"policy": "escalate", "widen": ["members", "samples", "orders"], "samples": 3, "max_calls": 12}
+    with make(differing, own_store, asking=asking) as council:
+        verdict = council.ask(ASKED)
+    assert (verdict.status, verdict.calls) == ("abstained", 12)
+    assert [r.kind for r in verdict.rounds][-2:] == ["samples", "samples"]
+    assert verdict.reason.endswith("The budget of 12 calls is spent.")
+    assert len(verdict.groups) == 5 and all(g.support == pytest.approx(0.2, abs=0.02) for g in verdict.groups)
+
+
+def test_a_budget_of_seconds_cuts_off_what_is_slow(ray_session: None, own_store: Path) -> None:
+    slow: dict[str, Any] = {"delays_s": {"physics": 30.0}, "asking": {"max_seconds": 2.0}, "hosts": 5}
+    with make(agreeing(), own_store, **slow) as council:
+        verdict = council.ask(ASKED)
+    assert verdict.status == "answered"
+    assert [o.error for o in verdict.opinions if o.error] == [o.error for o in verdict.opinions if o.specialist == "physics"]

@@ -5,7 +5,9 @@ from pydantic import ValidationError
 
 from council.types import Opinion, Verdict
 
-FIELDS = ["status", "answer", "reason", "agreement", "confidence", "groups", "opinions", "sources", "calls", "timings_s"]
+FIELDS = [
+    "status", "answer", "reason", "agreement", "confidence", "groups", "opinions", "sources", "rounds", "unasked", "calls", "timings_s",
+]  # fmt: skip
 
 
 def test_a_verdict_has_the_documented_fields() -> None:

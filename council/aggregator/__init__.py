@@ -5,6 +5,7 @@ from council.aggregator.extraction import extract_answer
 from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
 from council.aggregator.normalise import normalise
 from council.aggregator.quantities import Quantity, parse_date, parse_quantity
+from council.aggregator.stopping import fewest_to_settle, is_settled, majority_is_likely
 from council.aggregator.voting import Decision, decide
 
 __all__ = [
@@ -18,7 +19,10 @@ __all__ = [
     "VoteGroup",
     "decide",
     "extract_answer",
+    "fewest_to_settle",
     "group_answers",
+    "is_settled",
+    "majority_is_likely",
     "normalise",
     "parse_date",
     "parse_quantity",

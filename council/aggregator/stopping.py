@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from council.aggregator.ballots import NONE, Ballots, Bools, Floats, Ints
 from council.errors import CalibrationError
+
+EQUAL: Final = 1e-9
+"""Weights are compared up to this."""
 
 
 def lead_over_rest(totals: Floats) -> Floats:
@@ -29,6 +34,36 @@ def majority_is_likely(leader: int, others: int, level: float) -> bool:
     from scipy.stats import beta
 
     return bool(beta.sf(0.5, leader + 1, others + 1) >= level)
+
+
+def is_settled(supports: Sequence[float], cast: float, left: float, caution: float, min_agreement: float) -> bool:
+    """Whether votes of weight `left` to come no longer matter to one question; `supports` are its groups' shares, the largest
+    first, of votes of weight `cast`.
+
+    Either the leader is answered even if `caution` times `left` goes against it, or nobody can be answered: not even if all
+    of `left` agreed with the leader would `min_agreement` be reached. At a caution of 1 both are certain.
+    """
+    first, second = ([share * cast for share in supports[:2]] + [0.0, 0.0])[:2]
+    against = caution * left
+    sure = first - second > against + EQUAL and first >= (min_agreement - EQUAL) * (cast + against)
+    hopeless = first + left < (min_agreement - EQUAL) * (cast + left)
+    return left <= 0 or sure or hopeless
+
+
+def fewest_to_settle(weights: Sequence[float], supports: Sequence[float], cast: float, caution: float, min_agreement: float) -> int:
+    """How many of those left, with these weights and in this order, can be asked at once without asking one too many: the
+    least number after which votes that all join the leader, or all differ, could settle the question. At least 1."""
+    left = sum(weights)
+    first = max(supports, default=0.0) * cast
+    others = [share * cast for share in supports[1:2]]
+    for asked in range(1, len(weights)):
+        new = sum(weights[:asked])
+        total = cast + new
+        joined = [(first + new) / total, *(share / total for share in others)] if total > 0 else []
+        apart = [max(first, *weights[:asked]) / total] * 2 if total > 0 else []
+        if any(is_settled(shares, total, left - new, caution, min_agreement) for shares in (joined, apart)):
+            return asked
+    return max(1, len(weights))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,64 +18,78 @@ _EQUAL: Final = 1e-9
 
 @dataclass(frozen=True)
 class Decision:
-    """What the votes say. `agreement` is the heaviest group's support, None when nobody voted; `groups` are ranked."""
+    """What the votes say. `agreement` is the heaviest group's support, None when nobody voted; `groups` are ranked; `weight`
+    is that of all votes cast, those of one lineage reckoned as one witness."""
 
     status: Status
     answer: str | None
     reason: str
     agreement: float | None
     groups: tuple[Group, ...]
+    weight: float = 0.0
+    votes: tuple[int, ...] = ()
+    """Of each group; a member that was asked again has several."""
+    disagrees: bool = False
+    """Whether it abstains since its members do not agree enough, which more votes might mend."""
 
 
 def decide(
-    opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None, lineages: Mapping[str, str] | None = None
-) -> Decision:
+    opinions: Sequence[Opinion], config: AggregatorConfig, similarity: Similarity | None = None,
+    lineages: Mapping[str, str] | None = None, against: float = 0.0,
+) -> Decision:  # fmt: skip
     """Weigh the opinions; those with an error or without an answer don't vote.
 
     No opinions at all are a failed decision, since a quorum is at least 1. The order of `opinions` doesn't matter.
-    `lineages` names the lineage of members that are one witness together.
+    Several votes of one member share its weight. `lineages` names the lineage of members that are one witness together.
+    `against` is the weight of votes still to come: agreement is then what would be left of it if all of them differed.
     """
     votes = [Vote(o.specialist, o.answer, o.weight) for o in opinions if o.error is None and o.answer is not None]
     votes = _one_witness_each(votes, lineages or {})
     ranked = group_answers(votes, similarity, config.similarity)
     groups = tuple(Group(answer=g.answer, support=g.share, members=_members(g)) for g in ranked)
-    agreement = groups[0].support if groups else None
-    if len(votes) < config.quorum or agreement is None:
-        return Decision("failed", None, _no_quorum(opinions, len(votes), config.quorum), agreement, groups)
-    reason = _abstention(groups, agreement, config.min_agreement)
-    if reason:
-        return Decision("abstained", None, reason, agreement, groups)
-    reason = (
-        f"{len(ranked[0].votes)} of {len(votes)} votes agree, with a support of {_figure(agreement)} "
-        f"where {_figure(config.min_agreement)} is asked."
-    )
-    return Decision("answered", groups[0].answer, reason, agreement, groups)
+    weight, voted = math.fsum(v.weight for v in votes), len({v.specialist for v in votes})
+    agreement = groups[0].support * (weight / (weight + against) if against else 1.0) if groups else None
+    counts = tuple(len(g.votes) for g in ranked)
+
+    def made(status: Status, answer: str | None, reason: str, disagrees: bool = False) -> Decision:
+        return Decision(status, answer, reason, agreement, groups, weight, counts, disagrees)
+
+    if voted < config.quorum or agreement is None:
+        return made("failed", None, _no_quorum(opinions, voted, config.quorum))
+    if reason := _disagreement(groups, agreement, config.min_agreement):
+        return made("abstained", None, reason, disagrees=True)
+    if normalise(groups[0].answer) == NOT_KNOWN:
+        return made("abstained", None, "The members say that the passages do not tell.")
+    told = f"{counts[0]} of {len(votes)} votes agree, with a support of {_figure(agreement)}"
+    return made("answered", groups[0].answer, f"{told} where {_figure(config.min_agreement)} is asked.")
 
 
 def _one_witness_each(votes: Sequence[Vote], lineages: Mapping[str, str]) -> list[Vote]:
-    """The votes of one lineage, scaled so that together they weigh what its heaviest member does."""
+    """The votes of one member share its weight; those of one lineage are scaled to weigh together what its heaviest member does."""
     weights: dict[str, dict[str, float]] = {}
     for vote in votes:
         weights.setdefault(lineages.get(vote.specialist, ""), {})[vote.specialist] = vote.weight
     share = {name: max(of.values()) / math.fsum(of.values()) if math.fsum(of.values()) > 0 else 1.0 for name, of in weights.items()}
-    return [replace(v, weight=v.weight * share[name]) if (name := lineages.get(v.specialist, "")) else v for v in votes]
+    share[""] = 1.0  # those who name no lineage are witnesses each
+    times = Counter(v.specialist for v in votes)
+    return [replace(v, weight=v.weight * share[lineages.get(v.specialist, "")] / times[v.specialist]) for v in votes]
 
 
 def _members(group: VoteGroup) -> tuple[str, ...]:
     return tuple(sorted({v.specialist for v in group.votes}))
 
 
-def _abstention(groups: Sequence[Group], agreement: float, min_agreement: float) -> str | None:
-    """Why the members' votes are no answer; None where they are one."""
+def _disagreement(groups: Sequence[Group], agreement: float, min_agreement: float) -> str | None:
+    """Why the members' votes are not one; None where they are."""
     if agreement < min_agreement - _EQUAL:
         return (
             f"The members do not agree enough: the largest group has a support of {_figure(agreement)}, "
             f"and {_figure(min_agreement)} is asked."
         )
-    tied = [g.answer for g in groups if agreement - g.support <= _EQUAL]
+    tied = [g.answer for g in groups if groups[0].support - g.support <= _EQUAL]
     if len(tied) > 1:
         return f"The vote is a tie at a support of {_figure(agreement)} between {_listed([repr(a) for a in tied])}."
-    return "The members say that the passages do not tell." if normalise(groups[0].answer) == NOT_KNOWN else None
+    return None
 
 
 def _no_quorum(opinions: Sequence[Opinion], votes: int, quorum: int) -> str:

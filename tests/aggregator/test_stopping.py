@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from council.aggregator.stopping import Escalation, lead_over_rest, majority_is_likely, unasked_as_silent
+from council.aggregator.stopping import Escalation, fewest_to_settle, is_settled, lead_over_rest, majority_is_likely, unasked_as_silent
 from council.aggregator.weighting import elect, fit_log_odds, tally
 from council.errors import CalibrationError
 from tests.aggregator.ballots import synthetic
@@ -45,3 +47,31 @@ def test_repeated_samples_stop_when_the_leader_is_likely_the_majority() -> None:
 def test_a_lead_over_nothing_is_the_whole() -> None:
     assert lead_over_rest(np.array([[2.0, 0.5, -np.inf]])).tolist() == [1.5]
     assert lead_over_rest(np.array([[2.0]])).tolist() == [2.0]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 20), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_what_is_settled_stays_so_however_the_rest_vote(groups: list[int], tenths: int, left: list[int]) -> None:
+    """Of votes for `groups`, by trying every way in which the voters of `left` can vote, for a group or for one of their own."""
+    cast, threshold = float(sum(groups)), tenths / 20
+    supports = sorted((g / cast for g in groups), reverse=True)
+    if not is_settled(supports, cast, float(sum(left)), 1.0, threshold):
+        return
+    outcomes = set()
+    for choice in itertools.product(range(len(groups) + 1), repeat=len(left)):
+        totals = dict(enumerate(map(float, groups)))
+        for n, (voter, weight) in enumerate(zip(choice, left, strict=True)):
+            key = voter if voter < len(groups) else 100 + n
+            totals[key] = totals.get(key, 0.0) + weight
+        best = max(totals.values())
+        winners = [k for k, v in totals.items() if v == best]
+        reached = best / sum(totals.values()) >= threshold - 1e-9
+        outcomes.add(winners[0] if reached and len(winners) == 1 else None)
+    assert len(outcomes) == 1
+
+
+def test_the_fewest_to_settle() -> None:
+    assert fewest_to_settle([1.0] * 5, [], 0.0, 1.0, 0.6) == 3
+    assert fewest_to_settle([1.0] * 5, [], 0.0, 1.0, 0.8) == 3  # three that differ leave no 0.8 to reach
+    assert fewest_to_settle([1.0] * 2, [2 / 3, 1 / 3], 3.0, 1.0, 0.6) == 1
+    assert fewest_to_settle([3.0, 1.0, 1.0], [], 0.0, 1.0, 0.6) == 1
+    assert fewest_to_settle([1.0] * 5, [], 0.0, 0.0, 0.6) == 1

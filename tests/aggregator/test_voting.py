@@ -46,6 +46,8 @@ def test_a_majority_answers() -> None:
             Group(answer="Chadwick", support=0.75, members=("a", "b", "c")),
             Group(answer="Bohr", support=0.25, members=("d",)),
         ),
+        weight=4.0,
+        votes=(3, 1),
     )
 
 
@@ -156,3 +158,17 @@ def test_supports_sum_to_one_and_rank(opinions: list[Opinion], config: Aggregato
     assert sum(supports) == pytest.approx(1.0 if supports else 0.0)
     assert all(a >= b - 1e-9 for a, b in itertools.pairwise(supports))
     assert decision.agreement == (supports[0] if supports else None)
+
+
+def test_a_member_that_is_asked_again_weighs_no_more() -> None:
+    again = [says("a", "Bohr"), says("a", "Bohr"), says("a", "Bohr"), says("b", "Chadwick"), says("c", "Chadwick")]
+    decision = decide(again, CONFIG)
+    assert (decision.answer, decision.votes) == ("Chadwick", (2, 3))
+    assert decision.weight == pytest.approx(3.0)
+    assert decide(again, CONFIG.model_copy(update={"quorum": 4})).status == "failed"  # five votes, of three members
+
+
+def test_votes_to_come_are_held_against_the_leader() -> None:
+    decision = decide([says("a", "Bohr"), says("b", "Bohr")], CONFIG, against=1.0)
+    assert decision.agreement == pytest.approx(2 / 3)
+    assert decide([says("a", "Bohr"), says("b", "Bohr")], CONFIG, against=2.0).disagrees

@@ -1,0 +1,138 @@
+"""The members as they are asked: each with its own prompt, the hosts at the same time, a failure as an opinion with its error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from council.aggregator import extract_answer
+from council.config import CouncilConfig
+from council.errors import QuestionError
+from council.prompting import Prompt, build_prompt
+from council.types import Opinion, Passage
+from specialists.config import SpecialistConfig
+from specialists.protocol import EngineError, Generation, GenerationRequest
+from specialists.tokens import TokenCount
+
+if TYPE_CHECKING:
+    from specialists.deployment import HostPool
+
+NOT_NEEDED: Final = "cancelled: the outcome was settled without it"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One member's part in one question: the weight of its vote, and the prompt it is sent or why it can't be."""
+
+    specialist: SpecialistConfig
+    weight: float
+    prompt: Prompt | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One generation of one member, in a round of asking. Without a temperature, the member's own."""
+
+    asked: Asked
+    round: int = 0
+    temperature: float | None = None
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.asked.specialist.name
+
+    @property
+    def most_tokens(self) -> int:
+        """What it may cost: the prompt, and the longest answer."""
+        return self.asked.prompt.tokens + self.asked.specialist.max_tokens if self.asked.prompt is not None else 0
+
+    def request(self, prompt: Prompt) -> GenerationRequest:
+        temperature = self.asked.specialist.temperature if self.temperature is None else self.temperature
+        return GenerationRequest(self.name, prompt.messages, self.asked.specialist.max_tokens, temperature, seed=self.seed)
+
+
+Enough = Callable[[Sequence[Opinion], Sequence[Call]], Awaitable[bool]]
+"""Whether these opinions will do, without those calls that are still in flight."""
+
+
+class Panel:
+    """Prompts for members, and their opinions. `counters`: each member's own count of tokens."""
+
+    def __init__(self, config: CouncilConfig, counters: Mapping[str, TokenCount], hosts: HostPool | None) -> None:
+        self._config, self._counters, self._hosts = config, counters, hosts
+
+    def prepare(self, text: str, passages: Sequence[Passage], name: str, weight: float, shift: int = 0) -> Asked:
+        """A member's prompt. `shift` 1, 2, ...: with the passages in yet another order than its own."""
+        turn, specialist = next((i, s) for i, s in enumerate(self._config.specialists) if s.name == name)
+        engine = next(e for e in self._config.engines if e.name == specialist.engine)
+        budget, format_ = engine.max_context - specialist.max_tokens, self._config.prompting
+        if shift:
+            turn, format_ = (turn if format_.rotate else 0) + shift, format_.model_copy(update={"rotate": True})
+        try:
+            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], format_, turn)
+        except QuestionError as exc:
+            return Asked(specialist, weight, None, str(exc))
+        return Asked(specialist, weight, prompt)
+
+    async def ask(self, calls: Sequence[Call], within_s: float, enough: Enough | None = None) -> list[Opinion]:
+        """An opinion for each call, in order: one request to each host, all at once.
+
+        When a host has answered, `enough` is asked whether the others are needed; those that aren't are cancelled.
+        """
+        groups: dict[str, list[Call]] = {}
+        for call in calls:
+            groups.setdefault(call.asked.specialist.engine, []).append(call)
+        tasks = {asyncio.create_task(self._ask_host(engine, group, within_s)): group for engine, group in groups.items()}
+        found: dict[int, Opinion] = {}
+        pending = set(tasks)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                found |= {id(c): o for task in done for c, o in zip(tasks[task], task.result(), strict=True)}
+                flying = [c for task in pending for c in tasks[task]]
+                if flying and enough is not None and await enough(list(found.values()), flying):
+                    break
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        return [found.get(id(c)) or _opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
+
+    async def _ask_host(self, engine: str, calls: Sequence[Call], within_s: float) -> list[Opinion]:
+        assert self._hosts is not None
+        requests = {id(c): c.request(c.asked.prompt) for c in calls if c.asked.prompt is not None}
+        clock, error = asyncio.get_running_loop().time, None
+        started = clock()
+        generations: list[Generation] = []
+        try:
+            if requests:
+                generations = await asyncio.wait_for(self._hosts.generate(engine, list(requests.values())), within_s)
+        except TimeoutError:
+            error = f"late: no answer within {within_s:g} s"
+        except EngineError as exc:
+            error = str(exc)
+        said = dict(zip(requests, generations, strict=False))
+        return [_opinion(c, said.get(id(c)), error, clock() - started) for c in calls]
+
+
+def _opinion(call: Call, generation: Generation | None, error: str | None, seconds: float) -> Opinion:
+    """What a member said as an opinion: an answer, or the error that kept it from voting."""
+    asked, prompt = call.asked, call.asked.prompt
+    dropped, tokens = (prompt.dropped, prompt.tokens) if prompt is not None else (0, 0)
+    bare = Opinion(
+        specialist=call.name, weight=asked.weight, latency_s=seconds, prompt_tokens=tokens, passages_dropped=dropped, round=call.round
+    )
+    if prompt is None or generation is None or generation.error is not None or not generation.samples:
+        fault = asked.error or error or (generation.error if generation else None) or "the host returned no answer"
+        return bare.model_copy(update={"error": fault})
+    sample = generation.samples[0]
+    answer = extract_answer(sample.text)
+    return bare.model_copy(update={
+        "answer": answer, "text": sample.text, "prompt_tokens": generation.prompt_tokens, "output_tokens": sample.tokens,
+        "queued_s": generation.queued_s, "first_token_s": generation.first_token_s, "cached_tokens": generation.cached_tokens,
+        "error": None if answer else "no answer could be read from what it said",
+    })  # fmt: skip
