@@ -79,7 +79,7 @@ def _is_cached(name: str) -> bool:
 
 def _weights(engine: EngineConfig) -> float | None:
     """Bytes of the model once loaded."""
-    if engine.model is None or engine.kind in ("openai", "scripted"):
+    if engine.model is None or engine.kind in ("openai", "scripted", "replay"):
         return None
     if is_local(engine.model):
         return float(sum(f.stat().st_size for f in Path(resolve_weights(engine.model)).expanduser().glob("*.safetensors")))

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-EngineKind = Literal["transformers", "vllm", "openai", "scripted"]
+EngineKind = Literal["transformers", "vllm", "openai", "scripted", "replay"]
 POCKET: Final = Path(__file__).parent / "pocket"
 
 
@@ -58,7 +58,7 @@ class EngineConfig(Strict):
     """Whether code that ships with the weights may run. Leave it off unless you have read that code."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The engine's own options (transformers: device, dtype, threads; vllm: any engine argument of vLLM's, by its name;
-    openai: base_url, api_key_env, ...; scripted: answers, delay_s, fail)."""
+    openai: base_url, api_key_env, ...; scripted: answers, delay_s, fail; replay: answers, names)."""
     resources: ResourcesConfig = ResourcesConfig()
 
     @model_validator(mode="after")
@@ -100,6 +100,8 @@ class SpecialistConfig(Strict):
     """The model it descends from; members of one lineage may err together."""
     training_data: str = ""
     """What it was tuned on."""
+    cost: float = Field(1.0, gt=0)
+    """Of one answer, in any unit that all members share: the policy `cheapest` asks in this order."""
     lineage: str = ""
     """Members that name the same lineage count as one witness: together they have the weight of the heaviest of them."""
 

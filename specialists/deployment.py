@@ -83,9 +83,9 @@ class Host:
 
 def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
     """Raise WeightsMissing, naming the member and the path, for local weights that are not there: before anything starts."""
-    elsewhere = {e.name for e in engines if e.kind == "openai"}
+    elsewhere = {e.name for e in engines if e.kind in ("openai", "replay")}
     for engine in engines:
-        if engine.kind not in ("scripted", "openai"):
+        if engine.kind not in ("scripted", "openai", "replay"):
             if engine.model is None:
                 raise WeightsMissing(f"engine {engine.name!r}: no model is configured; set engines.{engine.name}.model")
             locate(f"engine {engine.name!r}", engine.model)

@@ -15,6 +15,7 @@ PASSAGES_DO_NOT_TELL: Final = "The passages do not tell."
 DO_NOT_KNOW: Final = "I do not know."
 FROM_PASSAGES: Final = f"Answer in a few words from the passages. If they do not tell, answer: {PASSAGES_DO_NOT_TELL}"
 FROM_MEMORY: Final = f"Answer in a few words. If you do not know, answer: {DO_NOT_KNOW}"
+ASKED: Final = "Question: "
 
 
 class Message(TypedDict):
@@ -24,10 +25,15 @@ class Message(TypedDict):
     content: str
 
 
+def fold(text: str) -> str:
+    """`text` on one line, with single spaces: how titles, texts and questions are shown."""
+    return " ".join(text.split())
+
+
 def render_passage(number: int, title: str, text: str) -> str:
     """One passage as members read it. `number` counts from 1; white space is folded so that the layout is ours."""
-    heading = " ".join(title.split())
-    return f"[{number}] {heading}\n{' '.join(text.split())}" if heading else f"[{number}] {' '.join(text.split())}"
+    heading = fold(title)
+    return f"[{number}] {heading}\n{fold(text)}" if heading else f"[{number}] {fold(text)}"
 
 
 def render_messages(question: str, passages: Sequence[tuple[str, str]], persona: str, layout: Layout = "persona_first") -> list[Message]:
@@ -39,7 +45,17 @@ def render_messages(question: str, passages: Sequence[tuple[str, str]], persona:
     """
     task = FROM_PASSAGES if passages else FROM_MEMORY
     shown = "".join(f"{render_passage(n, *p)}\n\n" for n, p in enumerate(passages, 1))
-    asked = f"Question: {' '.join(question.split())}"
+    asked = f"{ASKED}{fold(question)}"
     if layout == "passages_first":
         return [{"role": "system", "content": task}, {"role": "user", "content": f"{shown}{persona}\n{asked}"}]
     return [{"role": "system", "content": f"{persona} {task}"}, {"role": "user", "content": f"{shown}{asked}"}]
+
+
+def question_of(messages: Sequence[Message]) -> str | None:
+    """The question that `render_messages` was given, folded; None if the last message does not end in one.
+
+    It is the whole of the last line, since a folded question has no line of its own within: what passages, persona or the
+    question itself hold that looks like the layout's marks changes nothing.
+    """
+    last = messages[-1]["content"].rsplit("\n", 1)[-1] if messages else ""
+    return last.removeprefix(ASKED) if last.startswith(ASKED) else None

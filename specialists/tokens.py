@@ -90,12 +90,13 @@ def _defuse(text: str, special: Sequence[str]) -> str:
 
 
 def token_counter(config: EngineConfig) -> TokenCount:
-    """How long a prompt is to an engine: exactly, by its model's tokenizer; in words for the scripted engine. For an
-    openai engine with no `tokenizer` option it is an estimate: a token for each digit, and for every three bytes of the rest.
+    """How long a prompt is to an engine: exactly, by its model's tokenizer; in words for the scripted engine and
+    for replay. For an openai engine with no `tokenizer` option it is an estimate: a token for each digit, and for every three
+    bytes of the rest.
     """
     if config.kind == "openai" and config.options.get("tokenizer") is None:
         return lambda messages: sum(4 + _estimate(m["content"]) for m in messages)
-    if config.kind == "scripted" or config.model is None:
+    if config.kind in ("scripted", "replay") or config.model is None:
         return lambda messages: sum(len(m["content"].split()) for m in messages)
     name = str(config.options["tokenizer"]) if config.kind == "openai" else config.model
     tokenizer = load_tokenizer(f"engine {config.name!r}", name, config.trust_remote_code)

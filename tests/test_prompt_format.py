@@ -3,9 +3,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specialists.prompt_format import FROM_MEMORY, FROM_PASSAGES, render_messages, render_passage
+from specialists.prompt_format import FROM_MEMORY, FROM_PASSAGES, Layout, Message, fold, question_of, render_messages, render_passage
 
 PASSAGES = [("Light", "Ada keeps\n\n the light."), ("", "No title.")]
+MARKS = ("Question: ", "Question:", "\nQuestion: ", "[1] ", "\n\n", "\n", "\r", "\x85", "\u2028", " ", FROM_MEMORY, FROM_PASSAGES)
+TEXTS = st.lists(st.sampled_from(MARKS) | st.text(max_size=5), max_size=6).map("".join)
+"""Texts that are likely to hold marks of the layout."""
 
 
 def test_the_persona_comes_first_or_the_passages_do() -> None:
@@ -33,3 +36,13 @@ def test_without_passages_it_asks_from_memory() -> None:
 def test_a_passage_cannot_change_the_layout(title: str, text: str) -> None:
     """However many lines a document has, it is shown as one number, one heading line and one text line."""
     assert render_passage(1, title, text).count("\n") <= 1
+
+
+@given(TEXTS, st.lists(st.tuples(TEXTS, TEXTS), max_size=3), TEXTS, st.sampled_from(["persona_first", "passages_first"]))
+def test_the_question_is_read_back_from_its_messages(question: str, passages: list[tuple[str, str]], persona: str, layout: Layout) -> None:
+    assert question_of(render_messages(question, passages, persona, layout)) == fold(question)
+
+
+def test_other_messages_hold_no_question() -> None:
+    assert question_of([]) is None
+    assert question_of([Message(role="user", content="Question: Who?\nAda.")]) is None

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from council.types import Verdict
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Measure what members and votes are worth.")
-Dataset = Annotated[Path, typer.Argument(help="Labelled questions, .jsonl: question, answer (null: none), aliases, domain.")]
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        help="Labelled questions, .jsonl: question, answer (null: none), aliases, domain; or hf:ORG/NAME[/CONFIG], of the Hugging Face hub."
+    ),
+]
 ConfigName = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
-Split = Annotated[str | None, typer.Option(help="Only questions of this split.")]
+Split = Annotated[str | None, typer.Option(help="Only questions of this split; of hf:..., test or else validation if not given.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that the report is written to.")]
 
@@ -99,14 +104,14 @@ def run(
     """Ask all members of a council every question of a dataset, and report what their votes are worth. Broken off, it goes on."""
     _require("krippendorff", "matplotlib", "sklearn")
     from council.config import parse_settings
-    from council.evaluation.dataset import read_dataset
+    from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.fitting import halves
     from council.evaluation.replay import replay as measure
     from council.evaluation.report import write_report
     from council.evaluation.run import to_ballots
     from council.orchestrator import Council
 
-    questions = read_dataset(dataset, split)
+    questions = read_questions(dataset, split)
     with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all"}) as council:
         verdicts = _asked(council, questions, out, not no_retrieval)
         members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
@@ -114,7 +119,7 @@ def run(
     with Console(stderr=True).status("measuring"):
         inside, outside = halves(ballots, seed=seed)
         made = measure(ballots.take(inside), ballots.take(outside), seed=seed)
-        write_report(made, out, f"{config}: {len(questions)} questions of {dataset.name}", [questions[i].id for i in outside])
+        write_report(made, out, f"{config}: {len(questions)} questions of {title_of(dataset)}", [questions[i].id for i in outside])
     _show(made.summary, out)
 
 
@@ -131,10 +136,10 @@ def ablate(
     from council.config import load_config, parse_settings
     from council.evaluation.ablation import ablate as run_variants
     from council.evaluation.ablation import ablation_table
-    from council.evaluation.dataset import read_dataset
+    from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.report import markdown, plain, write_files
 
-    questions = read_dataset(dataset, split)
+    questions = read_questions(dataset, split)
     with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=len(questions))
         rows = run_variants(
@@ -142,7 +147,7 @@ def ablate(
             lambda name, done, of: bar.update(task, description=name, completed=done, total=of),
         )  # fmt: skip
     table = ablation_table(rows)
-    title = f"{config}: {rows[0]['n']} questions of {dataset.name}"
+    title = f"{config}: {rows[0]['n']} questions of {title_of(dataset)}"
     write_files({"ablation.json": json.dumps(plain(rows), indent=2) + "\n", "ablation.md": markdown(title, "", [table])}, out)
     _print(table)
     Console().print(f"Written: {out / 'ablation.md'} and ablation.json.", markup=False)
@@ -171,17 +176,17 @@ def calibrate(
     from council.config import parse_settings
     from council.errors import ConfigError
     from council.evaluation.calibrate import calibrate as fit
-    from council.evaluation.dataset import read_dataset
+    from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.report import write_files
     from council.orchestrator import Council
 
     if kind not in ("selective", "wrong"):
         raise ConfigError(f"--kind {kind!r}: it is selective or wrong")
-    questions = read_dataset(dataset, split)
+    questions = read_questions(dataset, split)
     with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None}) as council:
         verdicts = _asked(council, questions, out, True)
     named = "wrong" if kind == "wrong" else "selective"
-    made = fit(council.config, questions, verdicts, dataset.name, alpha, named, delta)  # type: ignore[arg-type]
+    made = fit(council.config, questions, verdicts, title_of(dataset), alpha, named, delta)  # type: ignore[arg-type]
     write_files({"calibration.json": made.model_dump_json(indent=2) + "\n"}, out)
     console = Console()
     if made.promise is not None:

@@ -14,6 +14,10 @@ def build_engine(config: EngineConfig, specialists: Sequence[SpecialistConfig]) 
         from specialists.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(config, specialists)
+    if config.kind == "replay":
+        from specialists.engines.replay import ReplayEngine
+
+        return ReplayEngine(config, specialists)
     if config.kind == "vllm":
         from specialists.engines.vllm import VllmEngine
 
