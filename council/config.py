@@ -142,6 +142,9 @@ class AggregatorConfig(Strict):
     calibration: str | None = None
     """A file that `council calibrate` wrote: verdicts then carry a confidence, and where it holds a promise, its threshold
     takes the place of min_agreement. Both only as long as the council is the one that was calibrated."""
+    scoring: Literal["off", "report", "decide"] = "off"
+    """Whether every member also judges every answer by its likelihood: `report` shows it in the verdict, and under `decide` it
+    takes the place of the vote. It costs two scorings a member and answer, of prompts that are mostly read already."""
     quorum: int = Field(1, ge=1)
     """The least number of votes; below it the verdict is `failed`."""
     similarity: float = Field(0.9, ge=0, le=1)
@@ -183,6 +186,8 @@ class CouncilConfig(Strict):
                 )
         if self.routing.policy == "top_k" and self.aggregator.quorum > self.routing.top_k:
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from routing.top_k: {self.routing.top_k}")
+        if self.aggregator.scoring == "decide" and self.asking.policy != "all":
+            raise ValueError("aggregator.scoring: decide wants asking.policy all: when to stop asking is told by votes")
         if self.asking.max_calls is not None and self.aggregator.quorum > self.asking.max_calls:
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from asking.max_calls: {self.asking.max_calls}")
         if self.aggregator.quorum > len(members):
@@ -292,6 +297,8 @@ def fingerprint(config: CouncilConfig) -> str:
     who is asked depends on that agreement, which then belongs to it.
     """
     tree = config.model_dump(mode="json")
+    if tree["aggregator"]["scoring"] == "report":
+        tree["aggregator"]["scoring"] = "off"
     costs = [s.pop("cost") for s in tree["specialists"]]
     if not config.asking.is_exact:
         tree["aggregator"]["asking"] = [tree["asking"], costs, config.aggregator.min_agreement]

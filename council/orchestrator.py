@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from council.aggregator import Calibration, Decision, decide, normalise
+from council.aggregator import Calibration, Decision, decide, decide_by_likelihood, normalise, weigh_candidates
 from council.config import CouncilConfig, fingerprint, load_config
 from council.deliberation import Deliberation, Outcome
 from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError
@@ -25,7 +25,7 @@ from council.loop import BackgroundLoop
 from council.panel import Asked, Call, Enough, Panel
 from council.retrieval import IndexReport, Retriever
 from council.router import Router, choose
-from council.types import Confidence, Opinion, Passage, Question, Source, Verdict
+from council.types import NOT_KNOWN, Candidate, Confidence, Opinion, Passage, Question, Source, Verdict
 from specialists.config import resolve_weights
 from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Health
@@ -33,6 +33,9 @@ from specialists.tokens import TokenCount, token_counter
 
 if TYPE_CHECKING:
     from specialists.deployment import HostPool
+
+MOST_CANDIDATES: Final = 8
+"""Answers beyond these, in the order of their support, are not judged by likelihood."""
 
 
 @dataclass(frozen=True)
@@ -242,22 +245,22 @@ class Council:
         )
         calibration = self.calibration if retrieval and names is None else None  # on no other questions was it calibrated
         spent = {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0}
-        outcome = await self._deliberate(question.text, passages, weights, spare, calibration, spent)
+        outcome, candidates = await self._deliberate(question.text, passages, weights, spare, calibration, spent)
         spent["total"] = time.monotonic() - started
         decision = outcome.decision
         shown = passages[: len(passages) - min((o.passages_dropped for o in outcome.opinions if o.prompt_tokens), default=0)]
         return Verdict(
             status=decision.status, answer=decision.answer, reason=self._reason(outcome, passages, retrieval),
             agreement=decision.agreement, confidence=_confidence(decision, calibration),
-            groups=decision.groups, opinions=outcome.opinions, sources=_sources(decision, shown),
+            groups=decision.groups, opinions=outcome.opinions, candidates=candidates, sources=_sources(decision, shown),
             rounds=outcome.rounds, unasked=outcome.unasked, calls=outcome.calls, timings_s={k: round(v, 6) for k, v in spent.items()},
         )  # fmt: skip
 
     async def _deliberate(
         self, text: str, passages: Sequence[Passage], routed: Mapping[str, float], spare: Mapping[str, float],
         calibration: Calibration | None, spent: dict[str, float],
-    ) -> Outcome:  # fmt: skip
-        """The rounds of asking; seconds are added to `spent`."""
+    ) -> tuple[Outcome, tuple[Candidate, ...]]:  # fmt: skip
+        """The rounds of asking, and what the members make of the answers; seconds are added to `spent`."""
         panel, rules = Panel(self.config, self._counters, self._hosts), self.config.aggregator
         if calibration is not None and calibration.promise is not None:
             rules = rules.model_copy(update={"min_agreement": calibration.promise.threshold})
@@ -283,10 +286,19 @@ class Council:
                 return None
             return panel.prepare(text, passages, member.specialist.name, member.weight, shift)
 
-        return await Deliberation(
+        outcome = await Deliberation(
             self.config.asking, rules, self.config.deadline_s, ask, vote, asked,
             [panel.prepare(text, passages, name, weight) for name, weight in spare.items()], lineages, turned,
         ).run()  # fmt: skip
+        if rules.scoring == "off":
+            return outcome, ()
+        began = time.monotonic()
+        bare = [panel.prepare(text, [], a.specialist.name, a.weight) for a in asked]
+        candidates = await cross_score(panel, asked, bare, outcome)
+        spent["score"] = time.monotonic() - began
+        if rules.scoring == "decide":
+            outcome = replace(outcome, decision=decide_by_likelihood(outcome.decision, candidates, rules))
+        return outcome, candidates
 
     async def _timed(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         started = time.monotonic()
@@ -368,6 +380,14 @@ def _as_question(question: str | Question) -> Question:
     if not made.text.strip():
         raise QuestionError("the question is empty; ask something")
     return made
+
+
+async def cross_score(panel: Panel, members: Sequence[Asked], bare: Sequence[Asked], outcome: Outcome) -> tuple[Candidate, ...]:
+    """The leading answers as every member judges them. A refusal is scored in the words that a member said it in."""
+    said = {o.answer: o.text for o in reversed(outcome.opinions) if o.error is None and o.answer is not None}
+    answers = {g.answer: said.get(g.answer, g.answer) if g.answer == NOT_KNOWN else g.answer for g in outcome.decision.groups}
+    likelihoods = await panel.score(members, bare, dict(list(answers.items())[:MOST_CANDIDATES]))
+    return weigh_candidates(likelihoods, list(answers)[:MOST_CANDIDATES], {a.specialist.name: a.weight for a in members})
 
 
 def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,9 +12,9 @@ from council.aggregator import extract_answer
 from council.config import CouncilConfig
 from council.errors import QuestionError
 from council.prompting import Prompt, build_prompt
-from council.types import Opinion, Passage
+from council.types import Likelihood, Opinion, Passage
 from specialists.config import SpecialistConfig
-from specialists.protocol import EngineError, Generation, GenerationRequest
+from specialists.protocol import EngineError, Generation, GenerationRequest, ScoreRequest
 from specialists.tokens import TokenCount
 
 if TYPE_CHECKING:
@@ -101,6 +102,33 @@ class Panel:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
         return [found.get(id(c)) or _opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
+
+    async def score(self, members: Sequence[Asked], bare: Sequence[Asked], answers: Mapping[str, str]) -> list[Likelihood]:
+        """What each member makes of each answer (as it is called -> as it is worded), after its prompt in `members` and after
+        that without passages in `bare`. What can't be scored is left out."""
+        asked = [(call, answer) for call in (*members, *bare) if call.prompt is not None for answer in answers]
+        groups: dict[str, list[tuple[Asked, str]]] = {}
+        for pair in asked:
+            groups.setdefault(pair[0].specialist.engine, []).append(pair)
+        scored = await asyncio.gather(*(self._score_at(engine, pairs, answers) for engine, pairs in groups.items()))
+        means = {(id(a), answer): mean for pairs, found in zip(groups.values(), scored, strict=True)
+                 for (a, answer), mean in zip(pairs, found, strict=True)}  # fmt: skip
+        made = []
+        for member, alone in zip(members, bare, strict=True):
+            for answer in answers:
+                given, prior = means.get((id(member), answer)), means.get((id(alone), answer))
+                if given is not None:
+                    made.append(Likelihood(specialist=member.specialist.name, answer=answer, with_passages=given, without_passages=prior))
+        return made
+
+    async def _score_at(self, engine: str, pairs: Sequence[tuple[Asked, str]], answers: Mapping[str, str]) -> list[float | None]:
+        assert self._hosts is not None
+        requests = [ScoreRequest(a.specialist.name, a.prompt.messages, answers[answer]) for a, answer in pairs if a.prompt is not None]
+        try:
+            scores = await asyncio.wait_for(self._hosts.score(engine, requests), self._config.deadline_s)
+        except (TimeoutError, EngineError):
+            return [None] * len(pairs)
+        return [s.mean if s.error is None and math.isfinite(s.mean) else None for s in scores]
 
     async def _ask_host(self, engine: str, calls: Sequence[Call], within_s: float) -> list[Opinion]:
         assert self._hosts is not None

@@ -86,6 +86,27 @@ class Group(Frozen):
     members: tuple[str, ...]
 
 
+class Likelihood(Frozen):
+    """How likely a member finds an answer: the mean log-probability (natural) of its tokens after the member's prompt, with
+    the passages and without; None: not measured."""
+
+    specialist: str
+    answer: str
+    with_passages: float
+    without_passages: float | None = None
+
+
+class Candidate(Frozen):
+    """An answer that the members judged. `support`, in [0, 1], is its share of their weight, divided by likelihood."""
+
+    answer: str
+    support: float
+    by_passages: float | None = None
+    """How much likelier the passages make it, in nats a token, as the members' mean; below 0: it was believed before, and the
+    passages speak against it."""
+    likelihoods: tuple[Likelihood, ...] = ()
+
+
 class Confidence(Frozen):
     """A calibrated probability that the answer is right, and what it was calibrated on."""
 
@@ -129,6 +150,8 @@ class Verdict(Frozen):
     confidence: Confidence | None = None
     groups: tuple[Group, ...] = ()
     opinions: tuple[Opinion, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    """The answers as the members judged them by likelihood, where that is configured."""
     sources: tuple[Source, ...] = ()
     rounds: tuple[Round, ...] = ()
     unasked: tuple[str, ...] = ()

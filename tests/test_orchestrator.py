@@ -220,3 +220,16 @@ def test_a_budget_of_seconds_cuts_off_what_is_slow(ray_session: None, own_store:
         verdict = council.ask(ASKED)
     assert verdict.status == "answered"
     assert [o.error for o in verdict.opinions if o.error] == [o.error for o in verdict.opinions if o.specialist == "physics"]
+
+
+def test_members_judge_the_answers_by_likelihood(ray_session: None, own_store: Path) -> None:
+    answers = agreeing() | {"law": {"keeps the Varn light": "Bo Lind"}, "physics": {"keeps the Varn light": "Bo Lind"}}
+    with make(answers, own_store, aggregator={"scoring": "decide", "min_agreement": 0.55}) as council:
+        verdict = council.ask(ASKED)
+    assert (verdict.status, verdict.answer) == ("answered", "Ada Trell")
+    best, other = verdict.candidates
+    assert (best.answer, other.answer, len(best.likelihoods)) == ("Ada Trell", "Bo Lind", 5)
+    # each divides its weight as 0.88 to 0.12, and three of five find it the likelier one
+    assert best.support == pytest.approx(0.6 * 0.881 + 0.4 * 0.119, abs=0.02) == verdict.agreement
+    assert best.by_passages == pytest.approx(0.0)  # the script says the same without them
+    assert verdict.timings_s["score"] > 0

@@ -3,6 +3,7 @@
 from council.aggregator.calibration import Calibration, Calibrator, Promise
 from council.aggregator.extraction import extract_answer
 from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
+from council.aggregator.likelihood import decide_by_likelihood, weigh_candidates
 from council.aggregator.normalise import normalise
 from council.aggregator.quantities import Quantity, parse_date, parse_quantity
 from council.aggregator.stopping import fewest_to_settle, is_settled, majority_is_likely
@@ -18,6 +19,7 @@ __all__ = [
     "Vote",
     "VoteGroup",
     "decide",
+    "decide_by_likelihood",
     "extract_answer",
     "fewest_to_settle",
     "group_answers",
@@ -26,4 +28,5 @@ __all__ = [
     "normalise",
     "parse_date",
     "parse_quantity",
+    "weigh_candidates",
 ]

@@ -60,8 +60,8 @@ def decide(
         return made("abstained", None, reason, disagrees=True)
     if normalise(groups[0].answer) == NOT_KNOWN:
         return made("abstained", None, "The members say that the passages do not tell.")
-    told = f"{counts[0]} of {len(votes)} votes agree, with a support of {_figure(agreement)}"
-    return made("answered", groups[0].answer, f"{told} where {_figure(config.min_agreement)} is asked.")
+    told = f"{counts[0]} of {len(votes)} votes agree, with a support of {as_figure(agreement)}"
+    return made("answered", groups[0].answer, f"{told} where {as_figure(config.min_agreement)} is asked.")
 
 
 def _one_witness_each(votes: Sequence[Vote], lineages: Mapping[str, str]) -> list[Vote]:
@@ -83,12 +83,12 @@ def _disagreement(groups: Sequence[Group], agreement: float, min_agreement: floa
     """Why the members' votes are not one; None where they are."""
     if agreement < min_agreement - _EQUAL:
         return (
-            f"The members do not agree enough: the largest group has a support of {_figure(agreement)}, "
-            f"and {_figure(min_agreement)} is asked."
+            f"The members do not agree enough: the largest group has a support of {as_figure(agreement)}, "
+            f"and {as_figure(min_agreement)} is asked."
         )
     tied = [g.answer for g in groups if groups[0].support - g.support <= _EQUAL]
     if len(tied) > 1:
-        return f"The vote is a tie at a support of {_figure(agreement)} between {_listed([repr(a) for a in tied])}."
+        return f"The vote is a tie at a support of {as_figure(agreement)} between {_listed([repr(a) for a in tied])}."
     return None
 
 
@@ -110,6 +110,6 @@ def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _figure(share: float) -> str:
+def as_figure(share: float) -> str:
     """Two digits, or as many as it takes to tell 0.5996 from 0.6."""
     return f"{share:.2f}" if abs(share - round(share, 2)) < _EQUAL else f"{share:.4f}"

@@ -131,6 +131,10 @@ class Elected:
     support: Floats
     right: Bools
 
+    def take(self, rows: Ints | Bools | slice) -> Elected:
+        """The outcomes of some of the questions, in the order of `rows`."""
+        return Elected(self.choice[rows], self.support[rows], self.right[rows])
+
 
 def elect(ballots: Ballots, utilities: Floats, support: Floats | None = None) -> Elected:
     """The option of the largest utility; of equal ones that of most votes, then the first. `support` [n, options] says what

@@ -98,27 +98,28 @@ def run(
     out: Out = Path("report"),
     split: Split = None,
     no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
+    score: Annotated[bool, typer.Option("--score", help="Have every member judge every answer by its likelihood, too.")] = False,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(help="Of the halves and of the bootstrap.")] = 0,
 ) -> None:
     """Ask all members of a council every question of a dataset, and report what their votes are worth. Broken off, it goes on."""
     _require("krippendorff", "matplotlib", "sklearn")
-    from council.config import parse_settings
     from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.fitting import halves
     from council.evaluation.replay import replay as measure
     from council.evaluation.report import write_report
-    from council.evaluation.run import to_ballots
+    from council.evaluation.run import by_likelihood, to_ballots
     from council.orchestrator import Council
 
     questions = read_questions(dataset, split)
-    with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all"}) as council:
+    with Council.from_config(config, {**_everybody(settings), "aggregator.scoring": "report" if score else "off"}) as council:
         verdicts = _asked(council, questions, out, not no_retrieval)
         members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
         ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
     with Console(stderr=True).status("measuring"):
         inside, outside = halves(ballots, seed=seed)
-        made = measure(ballots.take(inside), ballots.take(outside), seed=seed)
+        scored = {name: made.take(outside) for name, made in by_likelihood(questions, verdicts).items()}
+        made = measure(ballots.take(inside), ballots.take(outside), seed=seed, others=scored)
         write_report(made, out, f"{config}: {len(questions)} questions of {title_of(dataset)}", [questions[i].id for i in outside])
     _show(made.summary, out)
 
@@ -133,7 +134,7 @@ def ablate(
 ) -> None:
     """Put a dataset to the council, and to it without passages, to its base alone, and to its best member alone and resampled."""
     _require("sklearn")
-    from council.config import load_config, parse_settings
+    from council.config import load_config
     from council.evaluation.ablation import ablate as run_variants
     from council.evaluation.ablation import ablation_table
     from council.evaluation.dataset import read_questions, title_of
@@ -143,7 +144,7 @@ def ablate(
     with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=len(questions))
         rows = run_variants(
-            load_config(config, {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all"}), questions, out,
+            load_config(config, _everybody(settings)), questions, out,
             lambda name, done, of: bar.update(task, description=name, completed=done, total=of),
         )  # fmt: skip
     table = ablation_table(rows)
@@ -151,6 +152,13 @@ def ablate(
     write_files({"ablation.json": json.dumps(plain(rows), indent=2) + "\n", "ablation.md": markdown(title, "", [table])}, out)
     _print(table)
     Console().print(f"Written: {out / 'ablation.md'} and ablation.json.", markup=False)
+
+
+def _everybody(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Settings with which every member is asked once, and nothing is left to what was calibrated."""
+    from council.config import parse_settings
+
+    return {**parse_settings(settings), "aggregator.calibration": None, "routing.policy": "all", "asking": {}}
 
 
 def _asked(council: Council, questions: Sequence[Labelled], out: Path, retrieval: bool) -> list[Verdict]:

@@ -58,8 +58,12 @@ class Replay:
     """Accuracy, coverage and calls for councils of growing size."""
 
 
-def replay(fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500, say: Progress = lambda _: None) -> Replay:
-    """Fit on the one, measure on the other. Raises DatasetError where either is too small."""
+def replay(
+    fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500, say: Progress = lambda _: None,
+    others: Mapping[str, Elected] | None = None,
+) -> Replay:  # fmt: skip
+    """Fit on the one, measure on the other. `others`: outcomes on the test by methods that need more than ballots, to stand
+    beside those that don't. Raises DatasetError where either part is too small."""
     for what, ballots in (("fit", fitting), ("test", test)):
         if len(ballots) < LEAST_QUESTIONS:
             raise DatasetError(f"{len(ballots)} questions to {what} on are too few: at least {LEAST_QUESTIONS} are wanted")
@@ -69,7 +73,7 @@ def replay(fitting: Ballots, test: Ballots, seed: int = 0, resamples: int = 500,
     choice = choose_rule(fitting, seed=seed)
     rules: dict[str, Weighting] = {"plain_vote": plain_vote(test.members), "dawid_skene": fit_dawid_skene(fitting)}
     rules |= {name: fit(fitting) if choice.rule.name != name else choice.rule for name, fit in FITTED.items()}
-    outcomes = {name: decide(rule, test) for name, rule in rules.items()}
+    outcomes = {name: decide(rule, test) for name, rule in rules.items()} | dict(others or {})
     say("calibrating")
     confidence = fit_calibrator(choice.known.support, choice.known.right).apply(outcomes[choice.rule.name].support)
     say("asking fewer members")
@@ -138,6 +142,7 @@ def _summary(
             **{name: _estimate(made.right, seed, resamples) for name, made in outcomes.items()},
             "members": {m: float(test.right[:, i].mean()) for i, m in enumerate(test.members)},
         },
+        "methods": {name: _method(made, told) for name, made in outcomes.items()},
         "auroc": {"agreement": told(metrics.auroc, plain.support, plain.right), "confidence": told(metrics.auroc, trusted, weighted.right)},
         "aurc": told(metrics.aurc, trusted, weighted.right),
         # without an interval: questions drawn twice add noise, which this error would take for miscalibration
@@ -152,6 +157,14 @@ def _summary(
         },
         "mean_error_correlation": mean_correlation,
         "effective_votes": effective_votes(len(test.members), mean_correlation),
+    }  # fmt: skip
+
+
+def _method(made: Elected, told: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What a way of deciding is worth: how often it is right, and how well its support tells when."""
+    return {
+        "accuracy": float(made.right.mean()), "auroc": told(metrics.auroc, made.support, made.right),
+        "coverage_at_20": told(lambda s, y: metrics.coverage_at_risk(s, y, 0.2), made.support, made.right),
     }  # fmt: skip
 
 
@@ -175,12 +188,8 @@ def guarantees(
     for domain in sorted(set(domains)):
         there, then = np.flatnonzero(domains == domain), np.flatnonzero(of_test == domain)
         if len(there) >= LEAST_OF_DOMAIN and len(then):
-            rows += [_promise("selective", alpha, delta, _part(known, there), _part(fresh, then), str(domain)) for alpha in alphas]
+            rows += [_promise("selective", alpha, delta, known.take(there), fresh.take(then), str(domain)) for alpha in alphas]
     return rows
-
-
-def _part(outcome: Elected, rows: Any) -> Elected:
-    return Elected(outcome.choice[rows], outcome.support[rows], outcome.right[rows])
 
 
 def _promise(kind: str, alpha: float, delta: float, known: Elected, fresh: Elected, domain: str) -> dict[str, Any]:

@@ -86,7 +86,6 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 def report_tables(summary: Mapping[str, Any]) -> list[Table]:
     """(title, heads, rows) of texts; the same for the page, the Markdown and the terminal."""
     accuracy = summary["accuracy"]
-    methods = [n for n in accuracy if n not in ("best_single", "members", "weighted_vote")]
     figures = [
         ["AUROC of agreement (plain vote)", _told(summary["auroc"]["agreement"])],
         ["AUROC of the confidence", _told(summary["auroc"]["confidence"])],
@@ -105,9 +104,10 @@ def report_tables(summary: Mapping[str, Any]) -> list[Table]:
     ]
     return [
         (
-            "Accuracy", ("who decides", "right"),
-            [[f"best single member: {accuracy['best_single']['member']}", _told(accuracy["best_single"])],
-             *([name + (" (used)" if name == summary["weighting"] else ""), _told(accuracy[name])] for name in methods)],
+            "Who decides", ("method", "right", "AUROC of its support", "answered at most 20% wrong"),
+            [[f"best single member: {accuracy['best_single']['member']}", _told(accuracy["best_single"]), "", ""],
+             *([name + (" (used)" if name == summary["weighting"] else ""), _told(accuracy[name]), _told(made["auroc"]),
+                _told(made["coverage_at_20"])] for name, made in summary["methods"].items())],
         ),
         ("Trust and cost", ("figure", "value"), figures),
         (

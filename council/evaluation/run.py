@@ -13,6 +13,8 @@ import numpy as np
 
 from council.aggregator import Vote, group_answers
 from council.aggregator.ballots import NONE, Ballots
+from council.aggregator.likelihood import Basis, supports
+from council.aggregator.weighting import Elected
 from council.config import fingerprint
 from council.errors import DatasetError
 from council.evaluation.dataset import Labelled
@@ -29,8 +31,9 @@ def ask_all(
     """A verdict for each question, in order. Each is written to `out`/answers.jsonl as soon as it is there; a run that was
     broken off goes on where it ended. Raises DatasetError where the file is of another council."""
     mark, path = f"{fingerprint(council.config)}-{'with' if retrieval else 'without'}-passages", out / ANSWERS
-    wanted = {q.id: q.question for q in questions}
-    known = {name: verdict for name, asked, verdict in _kept(path, mark) if wanted.get(name) == asked and _was_answered(verdict)}
+    wanted, scored = {q.id: q.question for q in questions}, council.config.aggregator.scoring != "off"
+    kept = [(name, verdict) for name, asked, verdict in _kept(path, mark) if wanted.get(name) == asked and _was_answered(verdict)]
+    known = {name: verdict for name, verdict in kept if verdict.candidates or not scored or not verdict.groups}
     left = [q for q in questions if q.id not in known]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +77,32 @@ def _kept(path: Path, mark: str) -> Iterator[tuple[str, str, Verdict]]:
             yield row["id"], row["question"], Verdict.model_validate(row["verdict"])
         except (ValueError, KeyError, TypeError) as exc:
             raise DatasetError(f"{path}, line {number}: no answer of an earlier run; choose another --out, or remove it") from exc
+
+
+def by_likelihood(questions: Sequence[Labelled], verdicts: Sequence[Verdict]) -> dict[str, Elected]:
+    """Outcomes by likelihood in place of votes, from what members made of the answers: given the passages, without them, and
+    by how much the passages changed it. Empty if no question was scored; one that was not has no answer."""
+    if not any(v.candidates for v in verdicts):
+        return {}
+    bases: dict[str, Basis] = {
+        "likelihood": "with_passages", "likelihood_without_passages": "without_passages", "likelihood_by_passages": "by_passages",
+    }  # fmt: skip
+    found = {}
+    for name, basis in bases.items():
+        rows = [_likeliest(q, v, basis) for q, v in zip(questions, verdicts, strict=True)]
+        choice, support, right = zip(*rows, strict=True)
+        found[name] = Elected(np.array(choice, np.int64), np.array(support, np.float64), np.array(right, bool))
+    return found
+
+
+def _likeliest(question: Labelled, verdict: Verdict, basis: Basis) -> tuple[int, float, bool]:
+    answers = [c.answer for c in verdict.candidates]
+    weights = {o.specialist: o.weight for o in verdict.opinions}
+    shares = supports([x for c in verdict.candidates for x in c.likelihoods], answers, weights, basis) if answers else None
+    if shares is None:
+        return NONE, -np.inf, False
+    best = int(shares.argmax())
+    return best, float(shares[best]), question.accepts(answers[best])
 
 
 def to_ballots(

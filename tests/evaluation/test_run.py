@@ -57,9 +57,11 @@ def test_one_command_asks_and_reports(ray_session: None, tmp_path: Path) -> None
     config.write_text(yaml.safe_dump(settings(tmp_path, "commanded")), "utf-8")
     dataset.write_text("".join(json.dumps({"id": q.id, "question": q.question, "answer": q.answers[0]}) + "\n" for q in QUESTIONS), "utf-8")
     with pytest.raises(SystemExit) as ended:
-        main(["eval", "run", str(dataset), "--config", str(config), "--no-retrieval", "--out", str(tmp_path / "r")])
+        main(["eval", "run", str(dataset), "--config", str(config), "--no-retrieval", "--score", "--out", str(tmp_path / "r")])
     assert not ended.value.code
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["n"] + summary["n_fit"] == 60 and summary["members"] == list(MEMBERS)
     assert summary["accuracy"]["weighted_vote"]["value"] >= 0.8
     assert (tmp_path / "r" / "report.html").is_file()
+    assert summary["methods"]["likelihood"]["accuracy"] >= 0.8  # a scripted member finds its own answer the likeliest
+    assert "likelihood_without_passages" in (tmp_path / "r" / "report.md").read_text()
