@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from council.errors import ConfigError
 from specialists.config import EngineConfig, SpecialistConfig
-from specialists.prompt_format import Layout
+from specialists.prompt_format import Answers, Layout
 
 
 class Strict(BaseModel):
@@ -86,6 +86,8 @@ class PromptingConfig(Strict):
     """`passages_first` lets members of the same weights share the passages' part of the engine's prefix cache."""
     rotate: bool = True
     """Whether each member sees the passages in an order of its own."""
+    answers: Answers = "short"
+    """`short`: a few words, which are voted on. `long`: sentences; the council's answer keeps those that enough members say."""
 
     @model_validator(mode="after")
     def _either(self) -> PromptingConfig:
@@ -134,14 +136,26 @@ class AskingConfig(Strict):
         return exhaustive and not self.widen and limits == (None, None, None)
 
 
+class EntailmentConfig(Strict):
+    """A model of natural language inference, which tells whether two answers to a question mean the same."""
+
+    model: str
+    """A folder, or the name on the hub of a cross-encoder that was fetched, such as cross-encoder/nli-deberta-v3-small."""
+    device: str = "cpu"
+    batch_size: int = Field(32, ge=1)
+    threshold: float = Field(0.5, gt=0, le=1)
+    """The probability, in both directions, from which answers are the same."""
+
+
 class AggregatorConfig(Strict):
     """When agreement is enough."""
 
     min_agreement: float = Field(0.6, ge=0, le=1)
     """The least support of the winning group for an answer."""
     calibration: str | None = None
-    """A file that `council calibrate` wrote: verdicts then carry a confidence, and where it holds a promise, its threshold
-    takes the place of min_agreement. Both only as long as the council is the one that was calibrated."""
+    """A file that `council calibrate` wrote; in a config's file, relative to that file. Verdicts then carry a confidence, and
+    where it holds a promise, its threshold takes the place of min_agreement, and fitted weights that of routing's. All of this
+    only as long as the council is the one that was calibrated."""
     scoring: Literal["off", "report", "decide"] = "off"
     """Whether every member also judges every answer by its likelihood: `report` shows it in the verdict, and under `decide` it
     takes the place of the vote. It costs two scorings a member and answer, of prompts that are mostly read already."""
@@ -149,6 +163,10 @@ class AggregatorConfig(Strict):
     """The least number of votes; below it the verdict is `failed`."""
     similarity: float = Field(0.9, ge=0, le=1)
     """Cosine from which two answers that no exact rule joins or parts are the same."""
+    claim_similarity: float = Field(0.85, ge=0, le=1)
+    """The same of two sentences of long answers."""
+    entailment: EntailmentConfig | None = None
+    """Where it is set, entailment in both directions takes the place of that cosine."""
 
 
 class CouncilConfig(Strict):
@@ -186,6 +204,13 @@ class CouncilConfig(Strict):
                 )
         if self.routing.policy == "top_k" and self.aggregator.quorum > self.routing.top_k:
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from routing.top_k: {self.routing.top_k}")
+        if self.prompting.answers == "long":
+            rules, asking = self.aggregator, self.asking
+            if asking.policy != "all" or asking.widen or rules.scoring != "off" or rules.calibration or rules.entailment:
+                raise ValueError(
+                    "prompting.answers: long has no vote on whole texts: leave asking.policy, asking.widen, aggregator.scoring, "
+                    "aggregator.calibration and aggregator.entailment as they are"
+                )
         if self.aggregator.scoring == "decide" and self.asking.policy != "all":
             raise ValueError("aggregator.scoring: decide wants asking.policy all: when to stop asking is told by votes")
         if self.asking.max_calls is not None and self.aggregator.quorum > self.asking.max_calls:
@@ -231,9 +256,10 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path} can't be read: {' '.join(str(exc).split())}") from exc
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds no mapping of keys")
-    library = tree.get("retrieval", {}).get("library") if isinstance(tree.get("retrieval"), dict) else None
-    if isinstance(library, str):
-        tree["retrieval"]["library"] = str((path.parent / library).resolve())
+    for section, key in (("retrieval", "library"), ("aggregator", "calibration")):
+        named = tree[section].get(key) if isinstance(tree.get(section), dict) else None
+        if isinstance(named, str):
+            tree[section][key] = str((path.parent / Path(named).expanduser()).resolve())
     base = tree.pop("extends", None)
     if base is None:
         return tree

@@ -1,4 +1,4 @@
-"""Class Council: joins retrieval, routing, prompting, the members and the vote. The only file that knows all five."""
+"""Class Council: what holds retrieval, routing and the hosts, and puts each question to an inquiry."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from council.aggregator import Calibration, Decision, decide, decide_by_likelihood, normalise, weigh_candidates
+from council.aggregator import Calibration, Drift, Similarity
 from council.config import CouncilConfig, fingerprint, load_config
-from council.deliberation import Deliberation, Outcome
+from council.entailment import Entailment
 from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError
+from council.inquiry import Inquiry
 from council.loop import BackgroundLoop
-from council.panel import Asked, Call, Enough, Panel
+from council.panel import Panel
 from council.retrieval import IndexReport, Retriever
-from council.router import Router, choose
-from council.types import NOT_KNOWN, Candidate, Confidence, Opinion, Passage, Question, Source, Verdict
+from council.router import Route, Router
+from council.types import Passage, Question, Verdict
 from specialists.config import resolve_weights
 from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Health
@@ -33,9 +34,6 @@ from specialists.tokens import TokenCount, token_counter
 
 if TYPE_CHECKING:
     from specialists.deployment import HostPool
-
-MOST_CANDIDATES: Final = 8
-"""Answers beyond these, in the order of their support, are not judged by likelihood."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Council:
         self._router: Router | None = None
         self._hosts: HostPool | None = None
         self._counters: dict[str, TokenCount] = {}
-        self._ready = self._closed = False
+        self._ready = self._closed = self._warned = False
 
     @classmethod
     def from_config(cls, config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None) -> Council:
@@ -133,6 +131,8 @@ class Council:
     def _prepare(self) -> None:
         """Everything a question needs beside the hosts."""
         embedder, _ = self.retriever.embedder, self.calibration  # read now, so that what is wrong with it is told at the start
+        if self._entailment is not None:
+            self._entailment.load()
         self._router = Router(self.config.routing, self.config.specialists, embedder.embed)
         used = {s.engine for s in self.config.specialists}
         by_engine = {e.name: token_counter(e) for e in self.config.engines if e.name in used}
@@ -187,7 +187,7 @@ class Council:
         asked = _as_question(question)
         passages = self._retrieve(asked, True)
         panel = Panel(self.config, self._counters, None)
-        prepared = [panel.prepare(asked.text, passages, n, w) for n, w in self._route(asked.text, None)[0].items()]
+        prepared = [panel.prepare(asked.text, passages, n, w) for n, w in self._route(asked, None).asked.items()]
         if prepared and all(a.prompt is None for a in prepared):
             raise QuestionError(str(prepared[0].error))
         return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
@@ -240,65 +240,20 @@ class Council:
     async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
         started = time.monotonic()
         names = self.check_names(specialists)
-        (passages, retrieve_s), ((weights, spare), route_s) = await asyncio.gather(
-            self._timed(self._retrieve, question, retrieval), self._timed(self._route, question.text, names)
-        )
         calibration = self.calibration if retrieval and names is None else None  # on no other questions was it calibrated
-        spent = {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0}
-        outcome, candidates = await self._deliberate(question.text, passages, weights, spare, calibration, spent)
-        spent["total"] = time.monotonic() - started
-        decision = outcome.decision
-        shown = passages[: len(passages) - min((o.passages_dropped for o in outcome.opinions if o.prompt_tokens), default=0)]
-        return Verdict(
-            status=decision.status, answer=decision.answer, reason=self._reason(outcome, passages, retrieval),
-            agreement=decision.agreement, confidence=_confidence(decision, calibration),
-            groups=decision.groups, opinions=outcome.opinions, candidates=candidates, sources=_sources(decision, shown),
-            rounds=outcome.rounds, unasked=outcome.unasked, calls=outcome.calls, timings_s={k: round(v, 6) for k, v in spent.items()},
+        (passages, retrieve_s), (route, route_s) = await asyncio.gather(
+            self._timed(self._retrieve, question, retrieval), self._timed(self._route, question, names, calibration)
+        )
+        inquiry = Inquiry(
+            self.config, Panel(self.config, self._counters, self._hosts), self._likeness(question.text), self.similarity, self._threads,
+            calibration, {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0},
         )  # fmt: skip
-
-    async def _deliberate(
-        self, text: str, passages: Sequence[Passage], routed: Mapping[str, float], spare: Mapping[str, float],
-        calibration: Calibration | None, spent: dict[str, float],
-    ) -> tuple[Outcome, tuple[Candidate, ...]]:  # fmt: skip
-        """The rounds of asking, and what the members make of the answers; seconds are added to `spent`."""
-        panel, rules = Panel(self.config, self._counters, self._hosts), self.config.aggregator
-        if calibration is not None and calibration.promise is not None:
-            rules = rules.model_copy(update={"min_agreement": calibration.promise.threshold})
-        asked = [panel.prepare(text, passages, name, weight) for name, weight in routed.items()]
-        if asked and all(a.prompt is None for a in asked):
-            raise QuestionError(str(asked[0].error))
-        lineages = {s.name: s.lineage for s in self.config.specialists if s.lineage}
-
-        async def ask(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
-            began = time.monotonic()
-            opinions = await panel.ask(calls, within_s, enough)
-            spent["generate"] += time.monotonic() - began
-            return opinions
-
-        async def vote(opinions: Sequence[Opinion], against: float) -> Decision:
-            decision: Decision
-            decision, took = await self._timed(decide, opinions, rules, self.similarity, lineages, against)
-            spent["vote"] += took
-            return decision
-
-        def turned(member: Asked, shift: int) -> Asked | None:
-            if shift >= len(passages):  # every order that rotation has was shown
-                return None
-            return panel.prepare(text, passages, member.specialist.name, member.weight, shift)
-
-        outcome = await Deliberation(
-            self.config.asking, rules, self.config.deadline_s, ask, vote, asked,
-            [panel.prepare(text, passages, name, weight) for name, weight in spare.items()], lineages, turned,
-        ).run()  # fmt: skip
-        if rules.scoring == "off":
-            return outcome, ()
-        began = time.monotonic()
-        bare = [panel.prepare(text, [], a.specialist.name, a.weight) for a in asked]
-        candidates = await cross_score(panel, asked, bare, outcome)
-        spent["score"] = time.monotonic() - began
-        if rules.scoring == "decide":
-            outcome = replace(outcome, decision=decide_by_likelihood(outcome.decision, candidates, rules))
-        return outcome, candidates
+        verdict = await inquiry.verdict(question.text, passages, route)
+        spent = inquiry.spent | {"total": time.monotonic() - started}
+        return verdict.model_copy(update={
+            "reason": self._reason(verdict, passages, retrieval), "warnings": self._warnings(verdict) if calibration else (),
+            "timings_s": {stage: round(seconds, 6) for stage, seconds in spent.items()},
+        })  # fmt: skip
 
     async def _timed(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         started = time.monotonic()
@@ -308,16 +263,15 @@ class Council:
     def _retrieve(self, question: Question, wanted: bool) -> list[Passage]:
         return self.retriever.retrieve(question) if wanted else []
 
-    def _route(self, text: str, names: Sequence[str] | None) -> tuple[dict[str, float], dict[str, float]]:
-        """Who is asked, and who may be if they disagree, in the order of the config (a member's turn in the rotation must not
-        depend on the question)."""
+    def _route(self, question: Question, names: Sequence[str] | None, calibration: Calibration | None = None) -> Route:
         assert self._router is not None
-        weights = self._router.weights(text)
-        # where the caller names them, no policy chooses, and nobody else is asked
-        chosen = choose(weights, self.config.routing) if names is None else {n: w for n, w in weights.items() if n in names}
-        in_order = {s.name: weights[s.name] for s in self.config.specialists}
-        spare = {n: w for n, w in in_order.items() if names is None and n not in chosen}
-        return {n: w for n, w in in_order.items() if n in chosen}, spare
+        route = self._router.route(question.text, names)
+        domain = question.domain or route.domain
+        if calibration is None or calibration.weights is None:
+            return replace(route, domain=domain)
+        fitted = calibration.weights.of(domain)
+        asked, spare = ({name: fitted[name] for name in part} for part in (route.asked, route.spare))
+        return Route(asked, spare, domain)
 
     def check_names(self, specialists: Sequence[str] | None) -> Sequence[str] | None:
         """`specialists` as given, or None for all. Raises ConfigError for a name that no member has."""
@@ -350,15 +304,39 @@ class Council:
         vectors = self.retriever.embedder.embed(list(texts))
         return vectors @ vectors.T
 
-    def _reason(self, outcome: Outcome, passages: Sequence[Passage], retrieval: bool) -> str:
-        told = [outcome.decision.reason]
-        if outcome.limit:
-            told.append(f"The budget of {outcome.limit} is spent.")
-        elif outcome.unasked:
-            told.append(f"Not asked, for it could change nothing: {', '.join(outcome.unasked)}.")
+    def _likeness(self, question: str) -> Similarity:
+        """What tells whether two answers to this question mean the same: more is more alike."""
+        if self._entailment is None:
+            return self.similarity
+        entails, rules = self._entailment.about(question), self.config.aggregator
+        assert rules.entailment is not None
+        scale = rules.similarity / rules.entailment.threshold  # so that its threshold is that of cosines
+        return lambda answers: entails(answers) * scale
+
+    @cached_property
+    def _entailment(self) -> Entailment | None:
+        wanted = self.config.aggregator.entailment
+        return Entailment(wanted.model, wanted.device, wanted.batch_size) if wanted is not None else None
+
+    @cached_property
+    def _drift(self) -> Drift | None:
+        if self.calibration is None or self.calibration.expected is None:
+            return None
+        return Drift(self.calibration.expected, agreements=self.config.asking.policy == "all")
+
+    def _warnings(self, verdict: Verdict) -> tuple[str, ...]:
+        if self._drift is None or verdict.status == "failed":
+            return ()
+        warning = self._drift.observe(verdict.status == "answered", verdict.agreement)
+        if warning is not None and not self._warned:
+            logging.getLogger(__name__).warning(warning)
+        self._warned = warning is not None
+        return (warning,) if warning is not None else ()
+
+    def _reason(self, verdict: Verdict, passages: Sequence[Passage], retrieval: bool) -> str:
         if retrieval and not passages and self.retriever.count() == 0:
-            told.append("No documents are indexed: add some with `council index PATH`.")
-        return " ".join(told)
+            return f"{verdict.reason} No documents are indexed: add some with `council index PATH`."
+        return verdict.reason
 
     # --- members -------------------------------------------------------------------------------------------------
 
@@ -380,28 +358,6 @@ def _as_question(question: str | Question) -> Question:
     if not made.text.strip():
         raise QuestionError("the question is empty; ask something")
     return made
-
-
-async def cross_score(panel: Panel, members: Sequence[Asked], bare: Sequence[Asked], outcome: Outcome) -> tuple[Candidate, ...]:
-    """The leading answers as every member judges them. A refusal is scored in the words that a member said it in."""
-    said = {o.answer: o.text for o in reversed(outcome.opinions) if o.error is None and o.answer is not None}
-    answers = {g.answer: said.get(g.answer, g.answer) if g.answer == NOT_KNOWN else g.answer for g in outcome.decision.groups}
-    likelihoods = await panel.score(members, bare, dict(list(answers.items())[:MOST_CANDIDATES]))
-    return weigh_candidates(likelihoods, list(answers)[:MOST_CANDIDATES], {a.specialist.name: a.weight for a in members})
-
-
-def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:
-    """Of the answer, where one is given: nothing was calibrated on abstentions."""
-    if calibration is None or decision.status != "answered" or decision.agreement is None:
-        return None
-    return Confidence(value=calibration.confidence(decision.agreement), calibrated_on=calibration.describe())
-
-
-def _sources(decision: Decision, shown: Sequence[Passage]) -> tuple[Source, ...]:
-    """The passages in which the answer stands; all that were shown if it stands in none, or if there is no answer."""
-    answer = normalise(decision.answer or "")
-    holding = [p for p in shown if answer and f" {answer} " in f" {normalise(f'{p.title} {p.text}')} "]
-    return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
 
 
 __all__ = ["Council", "CouncilError", "Member", "default_store"]

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from council.aggregator import extract_answer
+from council.aggregator import extract_answer, is_refusal, without_thoughts
 from council.config import CouncilConfig
 from council.errors import QuestionError
 from council.prompting import Prompt, build_prompt
-from council.types import Likelihood, Opinion, Passage
+from council.types import NOT_KNOWN, Likelihood, Opinion, Passage
 from specialists.config import SpecialistConfig
 from specialists.protocol import EngineError, Generation, GenerationRequest, ScoreRequest
 from specialists.tokens import TokenCount
@@ -101,7 +101,7 @@ class Panel:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-        return [found.get(id(c)) or _opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
+        return [found.get(id(c)) or self._opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
 
     async def score(self, members: Sequence[Asked], bare: Sequence[Asked], answers: Mapping[str, str]) -> list[Likelihood]:
         """What each member makes of each answer (as it is called -> as it is worded), after its prompt in `members` and after
@@ -144,10 +144,19 @@ class Panel:
         except EngineError as exc:
             error = str(exc)
         said = dict(zip(requests, generations, strict=False))
-        return [_opinion(c, said.get(id(c)), error, clock() - started) for c in calls]
+        return [self._opinion(c, said.get(id(c)), error, clock() - started) for c in calls]
+
+    def _opinion(self, call: Call, generation: Generation | None, error: str | None, seconds: float) -> Opinion:
+        reader = extract_answer if self._config.prompting.answers == "short" else _whole_answer
+        return _opinion(call, generation, error, seconds, reader)
 
 
-def _opinion(call: Call, generation: Generation | None, error: str | None, seconds: float) -> Opinion:
+def _whole_answer(text: str) -> str | None:
+    said = without_thoughts(text)
+    return (NOT_KNOWN if is_refusal(said) else said) or None
+
+
+def _opinion(call: Call, generation: Generation | None, error: str | None, seconds: float, reader: Callable[[str], str | None]) -> Opinion:
     """What a member said as an opinion: an answer, or the error that kept it from voting."""
     asked, prompt = call.asked, call.asked.prompt
     dropped, tokens = (prompt.dropped, prompt.tokens) if prompt is not None else (0, 0)
@@ -158,7 +167,7 @@ def _opinion(call: Call, generation: Generation | None, error: str | None, secon
         fault = asked.error or error or (generation.error if generation else None) or "the host returned no answer"
         return bare.model_copy(update={"error": fault})
     sample = generation.samples[0]
-    answer = extract_answer(sample.text)
+    answer = reader(sample.text)
     return bare.model_copy(update={
         "answer": answer, "text": sample.text, "prompt_tokens": generation.prompt_tokens, "output_tokens": sample.tokens,
         "queued_s": generation.queued_s, "first_token_s": generation.first_token_s, "cached_tokens": generation.cached_tokens,

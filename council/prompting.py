@@ -46,7 +46,7 @@ def build_prompt(
     """
     for kept in range(len(passages), -1, -1):
         shown = rotate(passages[:kept], turn) if config.rotate else list(passages[:kept])
-        messages = render_messages(question, [(p.title, p.text) for p in shown], persona, config.layout)
+        messages = render_messages(question, [(p.title, p.text) for p in shown], persona, config.layout, config.answers)
         tokens = count(messages)
         if tokens <= budget:
             return Prompt(messages, tokens, len(passages) - kept)

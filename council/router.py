@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,16 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts -> unit vectors [n, dimension]."""
 
 
+@dataclass(frozen=True)
+class Route:
+    """Who is asked, with which weight, in the order of the config; who was left out and may be asked if those disagree; and
+    the domain that the question was taken to be of."""
+
+    asked: Mapping[str, float]
+    spare: Mapping[str, float]
+    domain: str | None
+
+
 class Router:
     """Compares a question with what each specialist is described by.
 
@@ -23,7 +34,8 @@ class Router:
 
     def __init__(self, config: RoutingConfig, specialists: Sequence[SpecialistConfig], embed: Embed) -> None:
         self._config, self._embed = config, embed
-        self._names = [s.name for s in specialists]
+        self._domains = {s.name: s.domain for s in specialists}
+        self._names = list(self._domains)
         texts = [(i, text) for i, s in enumerate(specialists) for text in (s.description, *s.examples)]
         self._owners = np.array([i for i, _ in texts])
         self._vectors = embed([text for _, text in texts])
@@ -37,9 +49,14 @@ class Router:
         order = np.argsort(-shares, kind="stable")
         return {self._names[i]: float(shares[i]) for i in order}
 
-    def route(self, question: str) -> dict[str, float]:
-        """The weights of those who are asked under the configured policy, most fitting first."""
-        return choose(self.weights(question), self._config)
+    def route(self, question: str, names: Sequence[str] | None = None) -> Route:
+        """Who is asked under the configured policy; or those with these `names`, and then nobody else if they disagree."""
+        weights = self.weights(question)
+        chosen = choose(weights, self._config) if names is None else {n: w for n, w in weights.items() if n in names}
+        # in the order of the config: a member's turn in the rotation must not depend on the question
+        asked = {n: weights[n] for n in self._names if n in chosen}
+        spare = {n: weights[n] for n in self._names if names is None and n not in chosen}
+        return Route(asked, spare, self._domains[next(iter(weights))] if weights else None)
 
 
 def choose(weights: dict[str, float], config: RoutingConfig) -> dict[str, float]:

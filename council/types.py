@@ -107,6 +107,18 @@ class Candidate(Frozen):
     likelihoods: tuple[Likelihood, ...] = ()
 
 
+class Claim(Frozen):
+    """A sentence of the council. `support` is the share of the weight of all members that said anything."""
+
+    text: str
+    support: float = Field(ge=0, le=1)
+    members: tuple[str, ...]
+    passages: tuple[str, ...] = ()
+    """The ids of the passages that say it."""
+    kept: bool
+    """Whether the answer has it: it is supported enough, and no claim that contradicts it has as much support."""
+
+
 class Confidence(Frozen):
     """A calibrated probability that the answer is right, and what it was calibrated on."""
 
@@ -150,9 +162,15 @@ class Verdict(Frozen):
     confidence: Confidence | None = None
     groups: tuple[Group, ...] = ()
     opinions: tuple[Opinion, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    """Where answers are long: what the members said, sentence by sentence, kept or dropped."""
     candidates: tuple[Candidate, ...] = ()
     """The answers as the members judged them by likelihood, where that is configured."""
     sources: tuple[Source, ...] = ()
+    domain: str | None = None
+    """What the question was taken to be about: its own domain, else that of the specialist whom routing prefers."""
+    warnings: tuple[str, ...] = ()
+    """What should make the reader wary of this verdict and others like it, such as drift since the calibration."""
     rounds: tuple[Round, ...] = ()
     unasked: tuple[str, ...] = ()
     """Members that the question was routed to, and that were not asked: the outcome was settled, or the budget spent."""

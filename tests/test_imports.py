@@ -14,7 +14,7 @@ LAYERS = {  # a module may import those of its own row's number or below, but fo
     "council.types": 0, "council.errors": 0, "council.config": 1, "council.loop": 1,
     "council.router": 2, "council.retrieval": 2, "council.prompting": 2, "council.aggregator": 2, "council.entailment": 2,
     "council.needs": 2, "council.panel": 3, "council.rendering": 3, "council.demo": 3, "council.deliberation": 4,
-    "council.orchestrator": 5, "council.doctor": 6, "council.evaluation": 6, "council.cli": 7,
+    "council.inquiry": 5, "council.orchestrator": 6, "council.doctor": 7, "council.evaluation": 7, "council.cli": 8,
 }  # fmt: skip
 SHARED = {"specialists.protocol", "specialists.config", "specialists.prompt_format", "specialists.tokens"}
 OWNERS = {

@@ -38,11 +38,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(
     answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None,
-    asking: dict[str, Any] | None = None, **options: Any,
+    asking: dict[str, Any] | None = None, prompting: dict[str, Any] | None = None, **options: Any,
 ) -> Council:  # fmt: skip
     tree = scripted_config(answers, hosts, **options) | {
         "retrieval": {"store": {"path": str(store)}}, "aggregator": aggregator or {}, "routing": {"temperature": 100.0},
-        "asking": asking or {},
+        "asking": asking or {}, "prompting": prompting or {},
     }  # fmt: skip
     deadline = tree["engines"][0]["options"].pop("deadline_s", None)
     if deadline is not None:
@@ -233,3 +233,18 @@ def test_members_judge_the_answers_by_likelihood(ray_session: None, own_store: P
     assert best.support == pytest.approx(0.6 * 0.881 + 0.4 * 0.119, abs=0.02) == verdict.agreement
     assert best.by_passages == pytest.approx(0.0)  # the script says the same without them
     assert verdict.timings_s["score"] > 0
+
+
+def test_long_answers_keep_what_enough_members_say(ray_session: None, own_store: Path) -> None:
+    said = "The Varn light was built in 1911. Ada Trell keeps it."
+    answers = agreeing(said) | {"law": {"keeps the Varn light": "Ada Trell keeps it. The keeper has a dog."}}
+    answers["physics"] = {"keeps the Varn light": "The passages do not tell."}
+    with make(answers, own_store, aggregator={"min_agreement": 0.55}, prompting={"answers": "long"}) as council:
+        verdict = council.ask(ASKED)
+        told = council.prompts(ASKED)["law"][0]["content"]
+    assert (verdict.status, verdict.answer) == ("answered", said)
+    kept = {c.text: (c.kept, round(c.support, 1)) for c in verdict.claims}
+    assert kept["Ada Trell keeps it."] == (True, 0.8)  # the one that does not know counts against it
+    assert kept["The keeper has a dog."] == (False, 0.2)
+    assert [s.text for s in verdict.sources] == [LIGHT]
+    assert "a few plain sentences" in told

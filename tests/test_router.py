@@ -61,3 +61,10 @@ def test_a_threshold_never_leaves_nobody(shares: list[float], threshold: float) 
     chosen = choose(weights, RoutingConfig(policy="threshold", threshold=threshold))
     assert "0" in chosen
     assert all(w >= threshold for name, w in chosen.items() if name != "0")
+
+
+def test_a_route_keeps_the_order_of_the_config_and_says_who_was_left_out() -> None:
+    route = Router(RoutingConfig(policy="top_k", top_k=2), SPECIALISTS, embed).route("the court, then the heart")
+    assert list(route.asked) == ["medicine", "law"] and list(route.spare) == ["finance"]
+    named = Router(RoutingConfig(policy="top_k", top_k=2), SPECIALISTS, embed).route("my heart", ["law"])
+    assert (list(named.asked), list(named.spare), named.domain) == (["law"], [], "m")

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from council.aggregator.ballots import Floats
+from council.aggregator.drift import Expected
 
 
 class Promise(BaseModel):
@@ -54,6 +55,30 @@ class Calibrator(BaseModel):
         return np.where(answered, found, np.nan)
 
 
+class Weights(BaseModel):
+    """Fitted weights of votes, in place of those of routing: `table` [members, domains + 1], the last column for any other domain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    members: tuple[str, ...]
+    domains: tuple[str, ...]
+    table: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Weights:
+        shape = {len(row) for row in self.table}
+        if len(self.table) != len(self.members) or shape - {len(self.domains) + 1} or any(w < 0 for row in self.table for w in row):
+            raise ValueError("weights want a row for each member, and in it one of 0 or more for each domain and for any other")
+        return self
+
+    def of(self, domain: str | None) -> dict[str, float]:
+        """Each member's in this domain; they sum to 1."""
+        column = self.domains.index(domain) if domain in self.domains else len(self.domains)
+        raw = [row[column] for row in self.table]
+        total = sum(raw)
+        return {m: w / total if total > 0 else 1.0 / len(raw) for m, w in zip(self.members, raw, strict=True)}
+
+
 class Calibration(BaseModel):
     """What `council calibrate` learned about one council, and from what."""
 
@@ -66,6 +91,15 @@ class Calibration(BaseModel):
     date: str
     calibrator: Calibrator
     promise: Promise | None = None
+    promises: dict[str, Promise] = Field(default_factory=dict)
+    """Of domains that had enough questions for one of their own."""
+    weights: Weights | None = None
+    """Of the votes, where fitted ones beat those of routing."""
+    expected: Expected | None = None
+
+    def promise_in(self, domain: str | None) -> Promise | None:
+        """The promise that holds for a question of this domain."""
+        return self.promises.get(domain or "", self.promise)
 
     def confidence(self, agreement: float) -> float:
         """The calibrated probability that an answer of this agreement is right."""

@@ -10,29 +10,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from council.aggregator.grouping import Similarity, Vote, group_answers
 from council.aggregator.sentences import contains, contradict, read_sentence, same, split_claims, split_sentences
 from council.errors import CouncilError
-from council.types import Frozen
+from council.types import Claim
 
 __all__ = ["Claim", "LongAnswer", "Said", "Sentence", "gather", "split_claims", "weigh_claims"]
 
 _DIGITS: Final = 9
 """Weights and supports are compared to this many digits, so that the order of summing can't decide."""
-
-
-class Claim(Frozen):
-    """A sentence of the council. `support` is the share of the weight of all members that said anything."""
-
-    text: str
-    support: float = Field(ge=0, le=1)
-    members: tuple[str, ...]
-    passages: tuple[str, ...] = ()
-    """The ids of the passages that say it."""
-    kept: bool
-    """Whether the answer has it: it is supported enough, and no claim that contradicts it has as much support."""
 
 
 @dataclass(frozen=True)

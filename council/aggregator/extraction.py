@@ -15,6 +15,7 @@ _LONGEST_TEXT: Final = 20_000
 """Of a longer text, the end is read."""
 
 _THOUGHT: Final = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
+_ANSWER_TAG: Final = re.compile(r"<answer>\s*(?=\S)(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 _CONTINUED: Final = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Q|Human|User|Passages?|\[1\])\s?:", re.IGNORECASE)
 _BOXED: Final = re.compile(r"\$*\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}\$*")
 _LATEX: Final = (
@@ -110,9 +111,16 @@ def is_refusal(text: str) -> bool:
     return not re.search(r"\b(?:but|however|although)\b", plain) and any(form.fullmatch(plain) for form in _REFUSALS)
 
 
+def without_thoughts(text: str) -> str:
+    """What a member wrote, but for what it thought aloud."""
+    return _THOUGHT.sub("", text[-_LONGEST_TEXT:]).strip()
+
+
 def _tidy(text: str) -> str:
     """`text` without thoughts, an invented next question, LaTeX and emphasis; a boxed answer becomes a stated one."""
-    text = _THOUGHT.sub("", text).strip()
+    text = without_thoughts(text)
+    if answers := _ANSWER_TAG.findall(text):
+        text = f"Answer: {answers[-1].strip()}"
     if continued := _CONTINUED.search(text):
         text = text[: continued.start()]
     pieces, end = [], 0

@@ -55,7 +55,7 @@ def decide(
         return Decision(status, answer, reason, agreement, groups, weight, counts, disagrees)
 
     if voted < config.quorum or agreement is None:
-        return made("failed", None, _no_quorum(opinions, voted, config.quorum))
+        return made("failed", None, no_quorum(opinions, voted, config.quorum))
     if reason := _disagreement(groups, agreement, config.min_agreement):
         return made("abstained", None, reason, disagrees=True)
     if normalise(groups[0].answer) == NOT_KNOWN:
@@ -92,7 +92,7 @@ def _disagreement(groups: Sequence[Group], agreement: float, min_agreement: floa
     return None
 
 
-def _no_quorum(opinions: Sequence[Opinion], votes: int, quorum: int) -> str:
+def no_quorum(opinions: Sequence[Opinion], votes: int, quorum: int) -> str:
     if not opinions:
         return "No member was asked."
     silent = [o for o in opinions if o.error is not None or o.answer is None]

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from council.aggregator import Calibration, Promise, normalise
+from council.aggregator import Calibration, Expected, Promise, Similarity, Weights, normalise
 from council.aggregator.ballots import Bools, Floats
 from council.aggregator.guarantees import control_selective, control_wrong
+from council.aggregator.weighting import elect, fit_log_odds, tally
 from council.config import CouncilConfig, fingerprint
 from council.errors import CalibrationError
 from council.evaluation.dataset import Labelled
-from council.evaluation.fitting import fit_calibrator
+from council.evaluation.fitting import cross_fit, fit_calibrator, halves
+from council.evaluation.metrics import paired_interval
+from council.evaluation.run import to_ballots
+from council.inquiry import revote
 from council.types import NOT_KNOWN, Verdict
 
-LEAST = 30
+LEAST: Final = 30
+"""Fewer answered questions are not calibrated on."""
+LEAST_OF_DOMAIN: Final = 100
+"""Fewer questions of a domain give no promise of its own."""
+LEAST_TO_FIT: Final = 200
+"""On fewer questions no weights are fitted."""
 
 
 def trust(questions: Sequence[Labelled], verdicts: Sequence[Verdict]) -> tuple[Floats, Bools]:
@@ -34,26 +46,118 @@ def trust(questions: Sequence[Labelled], verdicts: Sequence[Verdict]) -> tuple[F
     return scores, right
 
 
-def calibrate(
-    config: CouncilConfig, questions: Sequence[Labelled], verdicts: Sequence[Verdict], fitted_on: str,
-    alpha: float | None = None, kind: Literal["wrong", "selective"] = "selective", delta: float = 0.1,
-) -> Calibration:  # fmt: skip
-    """A calibration of confidence and, with `alpha`, a promise. Raises CalibrationError where the promise can't be given.
+@dataclass(frozen=True)
+class Promised:
+    """The promise to make: of `kind`, at most `alpha`, a selective one failing with a chance of `delta`."""
 
-    Both are of the same questions: the threshold is chosen by agreement, which the calibrator only relabels.
+    alpha: float
+    kind: Literal["wrong", "selective"] = "selective"
+    delta: float = 0.1
+
+    def on(self, scores: Floats, right: Bools) -> Promise:
+        """Raises CalibrationError where it can't be given."""
+        if self.kind == "wrong":
+            made = control_wrong(scores, right, self.alpha)
+        else:
+            made = control_selective(scores, right, self.alpha, self.delta)
+        return Promise(kind=made.kind, alpha=made.alpha, delta=made.delta, threshold=made.threshold, coverage=made.coverage, risk=made.risk)
+
+
+def calibrate(
+    config: CouncilConfig, questions: Sequence[Labelled], verdicts: Sequence[Verdict], fitted_on: str, wanted: Promised | None = None,
+    likeness: Similarity | None = None,
+) -> Calibration:  # fmt: skip
+    """A calibration of confidence and, where one is wanted, a promise. Raises CalibrationError where that can't be given.
+
+    Both are of the same questions: the threshold is chosen by agreement, which the calibrator only relabels. With `likeness`,
+    weights are fitted too, and used if they beat those of routing; they are then fitted on one half of the questions, and all
+    else on the other.
     """
+    if wanted is not None and not config.asking.is_exact:
+        raise CalibrationError(
+            "a promise wants asking.policy all or escalate, with a caution of 1, no widening and no budgets: under any other, who "
+            "is asked depends on the threshold that is to be found. Calibrate without --alpha, or change the policy"
+        )
+    questions_used, weights = len(questions), None
+    if likeness is not None:
+        weights, kept = fit_weights(config, questions, verdicts, likeness)
+        if weights is not None:
+            verdicts = [revote(verdicts[i], weights.of(verdicts[i].domain), config, likeness) for i in kept]
+            questions = [questions[i] for i in kept]
     scores, right = trust(questions, verdicts)
     if np.isfinite(scores).sum() < LEAST:
         raise CalibrationError(
             f"{int(np.isfinite(scores).sum())} of {len(questions)} questions have an answer to calibrate on; at least {LEAST} are wanted"
         )
-    promise = None
-    if alpha is not None:
-        made = control_wrong(scores, right, alpha) if kind == "wrong" else control_selective(scores, right, alpha, delta)
-        promise = Promise(
-            kind=made.kind, alpha=made.alpha, delta=made.delta, threshold=made.threshold, coverage=made.coverage, risk=made.risk
-        )
+    promise, promises = _promises(wanted, scores, right, np.array([v.domain or "" for v in verdicts])) if wanted else (None, {})
     return Calibration(
-        council=fingerprint(config), fitted_on=fitted_on, questions=len(questions), date=datetime.now(UTC).date().isoformat(),
-        calibrator=fit_calibrator(scores, right), promise=promise,
+        council=fingerprint(config), fitted_on=fitted_on, questions=questions_used, date=datetime.now(UTC).date().isoformat(),
+        calibrator=fit_calibrator(scores, right), promise=promise, promises=promises, weights=weights,
+        expected=_expected(scores, promise.threshold if promise else config.aggregator.min_agreement),
     )  # fmt: skip
+
+
+def _promises(wanted: Promised, scores: Floats, right: Bools, domains: NDArray[np.str_]) -> tuple[Promise, dict[str, Promise]]:
+    """The promise over all, or over all domains without one of their own; and those of domains that have questions enough.
+
+    A promise over all domains says nothing of what is left of them when some go by their own. So it is made again on what is
+    left; where it can't be, the domain of the highest threshold goes by the common one too, until it can. Raises
+    CalibrationError where not even that over all can be given.
+    """
+    overall, made = wanted.on(scores, right), dict[str, Promise]()
+    for domain in sorted(set(domains.tolist()) - {""}):
+        there = domains == domain
+        if there.sum() >= LEAST_OF_DOMAIN:
+            with suppress(CalibrationError):
+                made[domain] = wanted.on(scores[there], right[there])
+    while made:
+        left = ~np.isin(domains, list(made))
+        if not left.any():
+            return overall, made
+        with suppress(CalibrationError):
+            return wanted.on(scores[left], right[left]), made
+        del made[max(made, key=lambda d: made[d].threshold)]
+    return overall, {}
+
+
+def _expected(scores: Floats, threshold: float) -> Expected:
+    known = scores[np.isfinite(scores)]
+    return Expected(
+        questions=len(scores), answer_rate=float((scores >= threshold - 1e-9).mean()),
+        agreement=float(known.mean()), deviation=float(known.std()),
+    )  # fmt: skip
+
+
+def fit_weights(
+    config: CouncilConfig, questions: Sequence[Labelled], verdicts: Sequence[Verdict], likeness: Similarity
+) -> tuple[Weights | None, list[int]]:
+    """Weights by log-odds, and the questions that they were not fitted on; None if those of routing are as good, as far as the
+    paired interval of cross-fitted outcomes tells."""
+    members = [s.name for s in config.specialists]
+    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.similarity)
+    ballots = replace(ballots, domains=tuple(v.domain or "" for v in verdicts))
+    if len(ballots) < LEAST_TO_FIT:
+        return None, []
+    routing = np.array([[{o.specialist: o.weight for o in v.opinions}.get(m, 0.0) for m in members] for v in verdicts])
+    _, low, _ = paired_interval(cross_fit(ballots, fit_log_odds).right, elect(ballots, tally(ballots, routing)).right)
+    if low <= 0:
+        return None, []
+    inside, outside = halves(ballots)
+    made = fit_log_odds(ballots.take(inside))
+    table = tuple(tuple(map(float, row)) for row in made.weights)
+    return Weights(members=tuple(members), domains=made.domains, table=table), outside.tolist()
+
+
+def calibration_lines(made: Calibration) -> list[str]:
+    """What was found, for people."""
+    told = []
+    for domain, promise in [("", made.promise), *made.promises.items()]:
+        if promise is not None:
+            of = "of all" if promise.kind == "wrong" else "of those answered"
+            told.append(
+                f"Promised{f' for {domain}' * bool(domain)}: at most {promise.alpha:.0%} wrong {of}, by answering from an agreement "
+                f"of {promise.threshold:.3f} on: {promise.coverage:.1%} of these questions."
+            )
+    kept = "The votes keep the weights of routing: fitted ones did not beat them, or there are too few questions."
+    told.append("The votes are weighed as fitted here, which beat the weights of routing." if made.weights else kept)
+    return told

@@ -181,8 +181,9 @@ def calibrate(
 ) -> None:
     """Ask a council labelled questions, and write the calibration for its config to name (aggregator.calibration)."""
     _require("sklearn")
-    from council.config import parse_settings
+    from council.config import AskingConfig, load_config, parse_settings
     from council.errors import ConfigError
+    from council.evaluation.calibrate import Promised, calibration_lines
     from council.evaluation.calibrate import calibrate as fit
     from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.report import write_files
@@ -191,19 +192,17 @@ def calibrate(
     if kind not in ("selective", "wrong"):
         raise ConfigError(f"--kind {kind!r}: it is selective or wrong")
     questions = read_questions(dataset, split)
-    with Council.from_config(config, {**parse_settings(settings), "aggregator.calibration": None}) as council:
+    chosen = load_config(config, {**parse_settings(settings), "aggregator.calibration": None, "aggregator.scoring": "off"})
+    # an exact policy has the outcomes of asking all, and to calibrate, all answers are wanted
+    asked = chosen.model_copy(update={"asking": AskingConfig()}) if chosen.asking.is_exact else chosen
+    wanted = Promised(alpha, "wrong" if kind == "wrong" else "selective", delta) if alpha is not None else None
+    with Council(asked) as council:
         verdicts = _asked(council, questions, out, True)
-    named = "wrong" if kind == "wrong" else "selective"
-    made = fit(council.config, questions, verdicts, title_of(dataset), alpha, named, delta)  # type: ignore[arg-type]
+        made = fit(chosen, questions, verdicts, title_of(dataset), wanted, council.similarity)
     write_files({"calibration.json": made.model_dump_json(indent=2) + "\n"}, out)
     console = Console()
-    if made.promise is not None:
-        told = made.promise
-        console.print(
-            f"Promised: at most {told.alpha:.0%} wrong {'of all' if told.kind == 'wrong' else 'of those answered'}, "
-            f"by answering from an agreement of {told.threshold:.3f} on: {told.coverage:.1%} of these questions.",
-            markup=False,
-        )
+    for told in calibration_lines(made):
+        console.print(told, markup=False)
     console.print(f"Written: {out / 'calibration.json'}. Name it in the config: aggregator.calibration.", markup=False)
 
 

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from council import Council
+from council.aggregator import decide
 from council.cli import main
-from council.config import CouncilConfig, fingerprint, load_config
+from council.config import AggregatorConfig, CouncilConfig, fingerprint, load_config
 from council.errors import CalibrationError
-from council.evaluation.calibrate import calibrate, trust
+from council.evaluation.calibrate import Promised, calibrate, trust
 from council.evaluation.dataset import Labelled
-from council.types import Group, Verdict
+from council.types import Group, Opinion, Verdict
+from tests.conftest import MEMBERS
 from tests.evaluation.test_run import QUESTIONS, settings
 
 
@@ -48,16 +51,77 @@ def share_wrong(asked: Sequence[Labelled], verdicts: Sequence[Verdict], threshol
 
 def test_a_promise_is_kept_and_confidence_comes_true() -> None:
     config = load_config("pocket")
-    made = calibrate(config, *traffic(1500, 1), "made up", alpha=0.2)
+    made = calibrate(config, *traffic(1500, 1), "made up", Promised(0.2))
     assert made.promise is not None and made.council == fingerprint(config) and made.questions == 1500
     assert share_wrong(*traffic(4000, 2), made.promise.threshold) <= 0.2
     assert made.confidence(0.9) == pytest.approx(0.9, abs=0.08) and made.confidence(0.5) == pytest.approx(0.5, abs=0.1)
     assert "1500 questions of made up" in made.describe()
 
 
+def of_domain(domain: str, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [v.model_copy(update={"domain": domain}) for v in verdicts]
+
+
+def test_domains_with_questions_enough_have_promises_of_their_own() -> None:
+    """One domain is right always, one as often as it agrees, one is too small; the last two share a promise."""
+    sure = [Labelled(f"s{i}", f"s{i}?", ("Ada",)) for i in range(300)], [verdict("Ada", 0.5)] * 300
+    mixed, few = traffic(2000, 1), traffic(50, 3)
+    asked = [*sure[0], *mixed[0], *(Labelled(f"f{q.id}", q.question, q.answers) for q in few[0])]
+    made = calibrate(
+        load_config("pocket"), asked, [*of_domain("sure", sure[1]), *of_domain("mixed", mixed[1]), *of_domain("few", few[1])], "made up",
+        Promised(0.15),
+    )  # fmt: skip
+    assert set(made.promises) == {"sure"} and made.promise is not None  # fifty questions alone could be promised nothing
+    assert made.promise_in("few") == made.promise == made.promise_in("mixed") == made.promise_in(None)
+    assert made.promises["sure"].threshold <= 0.5 < 0.6 < made.promise.threshold  # the sure ones pay for nobody else
+    assert share_wrong(*traffic(4000, 5), made.promise.threshold) <= 0.15
+    both = calibrate(load_config("pocket"), asked[:2300], [*of_domain("sure", sure[1]), *of_domain("mixed", mixed[1])], "x", Promised(0.15))
+    assert set(both.promises) == {"sure", "mixed"} and both.promises["sure"].threshold < both.promises["mixed"].threshold
+
+
+def weighed(n: int, seed: int, often: Sequence[float]) -> tuple[list[Labelled], list[Verdict]]:
+    """Five members, right so often each; else each errs in its own way. Routing weighs them alike."""
+    random = np.random.default_rng(seed)
+    asked, verdicts = [], []
+    for i in range(n):
+        asked.append(Labelled(f"{seed}-{i}", f"q{i}?", ("Ada",)))
+        answers = ["Ada" if random.random() < p else random.choice(["Bob", "Cy"]) for p in often]
+        said = [Opinion(specialist=m, answer=a, text=a, weight=0.2) for m, a in zip(MEMBERS, answers, strict=True)]
+        made = decide(said, AggregatorConfig(min_agreement=0.0))
+        verdicts.append(Verdict(status="answered", reason="", agreement=made.agreement, groups=made.groups, opinions=tuple(said)))
+    return asked, verdicts
+
+
+def alike(texts: Sequence[str]) -> NDArray[np.float64]:
+    return np.eye(len(texts))
+
+
+def test_fitted_weights_are_used_only_where_they_beat_those_of_routing() -> None:
+    config = load_config("pocket")
+    better = calibrate(config, *weighed(600, 1, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=alike)
+    assert better.weights is not None
+    weights = better.weights.of("anything")
+    assert max(weights, key=lambda m: weights[m]) == MEMBERS[0] and sum(weights.values()) == pytest.approx(1.0)
+    assert calibrate(config, *weighed(600, 2, (0.6,) * 5), "made up", likeness=alike).weights is None
+    assert calibrate(config, *weighed(100, 3, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=alike).weights is None
+
+
+def test_a_promise_wants_outcomes_that_do_not_depend_on_its_threshold() -> None:
+    asked, verdicts = traffic(600, 1)
+    exact = load_config("pocket", {"asking.policy": "escalate"})
+    assert fingerprint(exact) == fingerprint(load_config("pocket"))
+    assert calibrate(exact, asked, verdicts, "made up", Promised(0.2)).promise is not None
+    for other in ({"asking.policy": "cheapest"}, {"asking.policy": "escalate", "asking.caution": 0.5}, {"asking.widen": ["samples"]}):
+        config = load_config("pocket", other)
+        assert fingerprint(config) != fingerprint(exact)
+        with pytest.raises(CalibrationError, match=r"a promise wants asking\.policy all or escalate"):
+            calibrate(config, asked, verdicts, "made up", Promised(0.2))
+        assert calibrate(config, asked, verdicts, "made up").promise is None
+
+
 def test_what_cannot_be_promised_is_refused() -> None:
     with pytest.raises(CalibrationError, match=r"alpha 0\.01 can't be promised"):
-        calibrate(load_config("pocket"), *traffic(300, 1), "made up", alpha=0.01)
+        calibrate(load_config("pocket"), *traffic(300, 1), "made up", Promised(0.01))
     with pytest.raises(CalibrationError, match="at least 30 are wanted"):
         calibrate(load_config("pocket"), *traffic(10, 1), "made up")
 
@@ -87,6 +151,10 @@ def test_one_command_calibrates_and_verdicts_carry_it(ray_session: None, tmp_pat
         assert all(v.confidence is not None and "60 questions of q.jsonl" in v.confidence.calibrated_on for v in answered)
         assert all(council.ask(q.question, specialists=["law"]).confidence is None for q in QUESTIONS[:3]), "one member was not calibrated"
         assert all(council.ask(q.question, retrieval=False).confidence is None for q in QUESTIONS[:3]), "nor without passages"
+        assert council.calibration.expected is not None
+        strange = council.ask_many(["What is it that nobody knows?"] * 60)
+        assert strange[-1].warnings[0].startswith("Drift: the council") and not answered[0].warnings
+        assert "Drift: the council" in caplog.text
     changed = CouncilConfig.model_validate(tree | {"routing": {"temperature": 9.0}})
     assert Council(changed).calibration is None and "made for another council" in caplog.text
     file.write_text("{")

@@ -1,0 +1,151 @@
+"""One question, once its passages and its members are known: asked, voted on, and made a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from council.aggregator import (
+    Calibration,
+    Decision,
+    Similarity,
+    decide,
+    decide_at_length,
+    decide_by_likelihood,
+    normalise,
+    weigh_candidates,
+)
+from council.config import AggregatorConfig, CouncilConfig
+from council.deliberation import Deliberation, Outcome
+from council.errors import QuestionError
+from council.panel import Asked, Call, Enough, Panel
+from council.router import Route
+from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Opinion, Passage, Source, Verdict
+
+MOST_CANDIDATES: Final = 8
+"""Answers beyond these, in the order of their support, are not judged by likelihood."""
+
+
+@dataclass
+class Inquiry:
+    """What it takes to answer a question. `likeness` tells which answers mean the same, `cosines` which sentences do.
+
+    `calibration`: the one that holds for this question, if any.
+    """
+
+    config: CouncilConfig
+    panel: Panel
+    likeness: Similarity
+    cosines: Similarity
+    threads: Executor
+    calibration: Calibration | None
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+
+    async def verdict(self, text: str, passages: Sequence[Passage], route: Route) -> Verdict:
+        """Ask and decide. Raises QuestionError for a question that is too long for every member."""
+        rules = self._rules(route.domain)
+        asked, spare = ([self.panel.prepare(text, passages, n, w) for n, w in part.items()] for part in (route.asked, route.spare))
+        if asked and all(a.prompt is None for a in asked):
+            raise QuestionError(str(asked[0].error))
+        outcome = await self._deliberate(text, passages, asked, spare, rules)
+        shown = passages[: len(passages) - min((o.passages_dropped for o in outcome.opinions if o.prompt_tokens), default=0)]
+        candidates: tuple[Candidate, ...] = ()
+        claims: tuple[Claim, ...] = ()
+        if self.config.prompting.answers == "long":
+            texts = {p.id: f"{p.title}. {p.text}" if p.title else p.text for p in shown}
+            decision, claims = await self._timed("vote", decide_at_length, outcome.opinions, texts, rules, self.cosines)
+            outcome = replace(outcome, decision=decision)
+        if rules.scoring != "off":
+            candidates = await self._cross_score(text, asked, outcome)
+        if rules.scoring == "decide":
+            outcome = replace(outcome, decision=decide_by_likelihood(outcome.decision, candidates, rules))
+        decision = outcome.decision
+        return Verdict(
+            status=decision.status, answer=decision.answer, reason=_reason(outcome), agreement=decision.agreement,
+            confidence=_confidence(decision, self.calibration), groups=decision.groups, opinions=outcome.opinions, claims=claims,
+            candidates=candidates, sources=_sources(decision, claims, shown), domain=route.domain, rounds=outcome.rounds,
+            unasked=outcome.unasked, calls=outcome.calls,
+        )  # fmt: skip
+
+    def _rules(self, domain: str | None) -> AggregatorConfig:
+        promise = self.calibration.promise_in(domain) if self.calibration is not None else None
+        rules = self.config.aggregator
+        return rules if promise is None else rules.model_copy(update={"min_agreement": promise.threshold})
+
+    async def _deliberate(
+        self, text: str, passages: Sequence[Passage], asked: Sequence[Asked], spare: Sequence[Asked], rules: AggregatorConfig
+    ) -> Outcome:
+        lineages = {s.name: s.lineage for s in self.config.specialists if s.lineage}
+
+        async def ask(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
+            began = time.monotonic()
+            opinions = await self.panel.ask(calls, within_s, enough)
+            self.spent["generate"] = self.spent.get("generate", 0.0) + time.monotonic() - began
+            return opinions
+
+        async def vote(opinions: Sequence[Opinion], against: float) -> Decision:
+            decision: Decision = await self._timed("vote", decide, opinions, rules, self.likeness, lineages, against)
+            return decision
+
+        def turned(member: Asked, shift: int) -> Asked | None:
+            if shift >= len(passages):  # every order that rotation has was shown
+                return None
+            return self.panel.prepare(text, passages, member.specialist.name, member.weight, shift)
+
+        return await Deliberation(self.config.asking, rules, self.config.deadline_s, ask, vote, asked, spare, lineages, turned).run()
+
+    async def _cross_score(self, text: str, members: Sequence[Asked], outcome: Outcome) -> tuple[Candidate, ...]:
+        """The leading answers as every member judges them. A refusal is scored in the words that a member said it in."""
+        began = time.monotonic()
+        said = {o.answer: o.text for o in reversed(outcome.opinions) if o.error is None and o.answer is not None}
+        leading = [g.answer for g in outcome.decision.groups[:MOST_CANDIDATES]]
+        answers = {answer: said.get(answer, answer) if answer == NOT_KNOWN else answer for answer in leading}
+        bare = [self.panel.prepare(text, [], a.specialist.name, a.weight) for a in members]
+        likelihoods = await self.panel.score(members, bare, answers)
+        self.spent["score"] = time.monotonic() - began
+        return weigh_candidates(likelihoods, leading, {a.specialist.name: a.weight for a in members})
+
+    async def _timed(self, stage: str, work: Callable[..., Any], *args: Any) -> Any:
+        began = time.monotonic()
+        result = await asyncio.get_running_loop().run_in_executor(self.threads, work, *args)
+        self.spent[stage] = self.spent.get(stage, 0.0) + time.monotonic() - began
+        return result
+
+
+def _reason(outcome: Outcome) -> str:
+    told = [outcome.decision.reason]
+    if outcome.limit:
+        told.append(f"The budget of {outcome.limit} is spent.")
+    elif outcome.unasked:
+        told.append(f"Not asked, for it could change nothing: {', '.join(outcome.unasked)}.")
+    return " ".join(told)
+
+
+def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:
+    """Of the answer, where one is given: nothing was calibrated on abstentions."""
+    if calibration is None or decision.status != "answered" or decision.agreement is None:
+        return None
+    return Confidence(value=calibration.confidence(decision.agreement), calibrated_on=calibration.describe())
+
+
+def _sources(decision: Decision, claims: Sequence[Claim], shown: Sequence[Passage]) -> tuple[Source, ...]:
+    """The passages in which the answer stands; all that were shown if it stands in none, or if there is no answer."""
+    answer = normalise(decision.answer or "")
+    saying = {p for c in claims if c.kept for p in c.passages}
+    holding = [p for p in shown if p.id in saying or (answer and f" {answer} " in f" {normalise(f'{p.title} {p.text}')} ")]
+    return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
+
+
+def revote(verdict: Verdict, weights: Mapping[str, float], config: CouncilConfig, likeness: Similarity) -> Verdict:
+    """A verdict's opinions, voted on again with other weights."""
+    opinions = [o.model_copy(update={"weight": weights[o.specialist]}) for o in verdict.opinions]
+    lineages = {s.name: s.lineage for s in config.specialists if s.lineage}
+    made = decide(opinions, config.aggregator, likeness, lineages)
+    return verdict.model_copy(
+        update={"status": made.status, "answer": made.answer, "agreement": made.agreement, "groups": made.groups, "reason": made.reason}
+    )
