@@ -139,6 +139,36 @@ def _store(config: CouncilConfig) -> Finding:
         return Finding("store", False, str(exc), "see the message")
 
 
+def _independence(config: CouncilConfig) -> Finding:
+    """Which members are known to be alike: what they share, they may err in together."""
+    bases: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
+    for s in config.specialists:
+        bases.setdefault(s.base_model or "", []).append(s.name)
+        lines.setdefault(s.lineage, []).append(s.name)
+    told = [f"{', '.join(names)} are one lineage ({line}) and count as one witness" for line, names in lines.items() if line and names[1:]]
+    told += [f"{', '.join(names)} share the base {base}, and may err together" for base, names in bases.items() if base and names[1:]]
+    unknown = bases.get("", [])
+    told += [f"of {', '.join(unknown)} no base_model is stated"] * bool(unknown)
+    return Finding("independence", True, "; ".join(told) or f"{len(config.specialists)} members of as many base models")
+
+
+def _worth(config: CouncilConfig) -> Finding:
+    """What the council was measured to be worth, if it was."""
+    from council.orchestrator import Council
+
+    measure = "measure it: `council calibrate QUESTIONS`, then name the file in aggregator.calibration"
+    if config.aggregator.calibration is None:
+        return Finding("worth", None, "whether it is worth more than its best member was not measured", measure)
+    try:
+        known = Council(config).calibration
+    except CouncilError as exc:
+        return Finding("worth", False, str(exc), measure)
+    if known is None:
+        return Finding("worth", False, f"{config.aggregator.calibration} was made for another council", measure)
+    return Finding("worth", True, f"{known.worth or 'not measured when it was calibrated'} ({known.describe()})")
+
+
 def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> list[Finding]:
     """Every finding for one configuration. It starts no host."""
     findings = [_python()]
@@ -152,5 +182,5 @@ def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> lis
     kinds = {e.kind for e in config.engines}
     findings += [_vllm("vllm" in kinds), _package("openai", "openai" in kinds, "pip install 'council-of-specialists[openai]'")]
     findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config)), *_needs(config)]
-    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store)
+    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store, _independence, _worth)
     return findings + [check(config) for check in checks]

@@ -43,6 +43,22 @@ def _groups(verdict: Verdict) -> Table:
     return table
 
 
+def _claims(verdict: Verdict) -> Iterable[RenderableType]:
+    """What was dropped of long answers, and who said it."""
+    for claim in verdict.claims:
+        if not claim.kept:
+            yield Text(f"dropped, with a support of {claim.support:.0%}: {claim.text} ({', '.join(claim.members)})", style="dim")
+
+
+def _candidates(verdict: Verdict) -> Table:
+    """The answers as the members judged them by likelihood; with how much the passages spoke for each."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for candidate in verdict.candidates:
+        lift = f"passages {candidate.by_passages:+.1f}" if candidate.by_passages is not None else ""
+        table.add_row(_bar(candidate.support), f"{candidate.support:4.0%}", Text(candidate.answer), Text(lift, style="dim"))
+    return table
+
+
 def _sources(verdict: Verdict) -> Iterable[RenderableType]:
     for number, source in enumerate(verdict.sources, 1):
         origin = source.provenance
@@ -53,14 +69,17 @@ def _sources(verdict: Verdict) -> Iterable[RenderableType]:
 
 
 def render_verdict(question: str, verdict: Verdict) -> RenderableType:
-    """The answer or the abstention, the groups, dissent, and the sources."""
+    """The answer or the abstention, warnings, the groups and dissent, what was dropped, and the sources."""
     answer = Text(
         verdict.answer if verdict.status == "answered" and verdict.answer else verdict.status,
         style=STYLES[verdict.status],
     )
-    said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), Text("")]
+    warnings = [Text(w, style="yellow") for w in verdict.warnings]
+    said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), *warnings, *_claims(verdict), Text("")]
     if verdict.groups or any(o.error for o in verdict.opinions):
         said += [_groups(verdict), Text("")]
+    if verdict.candidates:
+        said += [Text("By likelihood", style="underline"), _candidates(verdict), Text("")]
     if verdict.sources:
         said += [
             Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"),

@@ -10,11 +10,21 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, TypedDict
 
 Layout: TypeAlias = Literal["persona_first", "passages_first"]
+Answers: TypeAlias = Literal["short", "long"]
 
 PASSAGES_DO_NOT_TELL: Final = "The passages do not tell."
 DO_NOT_KNOW: Final = "I do not know."
 FROM_PASSAGES: Final = f"Answer in a few words from the passages. If they do not tell, answer: {PASSAGES_DO_NOT_TELL}"
 FROM_MEMORY: Final = f"Answer in a few words. If you do not know, answer: {DO_NOT_KNOW}"
+AT_LENGTH_FROM_PASSAGES: Final = (
+    "Answer in a few plain sentences from the passages, each of them true by itself. Say nothing that they do not tell. "
+    f"If they do not tell, answer: {PASSAGES_DO_NOT_TELL}"
+)
+AT_LENGTH_FROM_MEMORY: Final = f"Answer in a few plain sentences, each of them true by itself. If you do not know, answer: {DO_NOT_KNOW}"
+TASKS: Final = {  # by the answers wanted, and whether there are passages
+    ("short", True): FROM_PASSAGES, ("short", False): FROM_MEMORY,
+    ("long", True): AT_LENGTH_FROM_PASSAGES, ("long", False): AT_LENGTH_FROM_MEMORY,
+}  # fmt: skip
 ASKED: Final = "Question: "
 
 
@@ -36,14 +46,16 @@ def render_passage(number: int, title: str, text: str) -> str:
     return f"[{number}] {heading}\n{fold(text)}" if heading else f"[{number}] {fold(text)}"
 
 
-def render_messages(question: str, passages: Sequence[tuple[str, str]], persona: str, layout: Layout = "persona_first") -> list[Message]:
+def render_messages(
+    question: str, passages: Sequence[tuple[str, str]], persona: str, layout: Layout = "persona_first", answers: Answers = "short"
+) -> list[Message]:
     """The messages a member is sent for `question`.
 
     `passages` are (title, text) pairs in the order to show them; without any, the member is asked from memory.
     `passages_first` puts all that members share before what tells them apart, so that an engine's prefix cache can
     serve the shared part once; `persona_first` is the order that most chat models were tuned on.
     """
-    task = FROM_PASSAGES if passages else FROM_MEMORY
+    task = TASKS[answers, bool(passages)]
     shown = "".join(f"{render_passage(n, *p)}\n\n" for n, p in enumerate(passages, 1))
     asked = f"{ASKED}{fold(question)}"
     if layout == "passages_first":

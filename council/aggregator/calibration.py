@@ -96,6 +96,8 @@ class Calibration(BaseModel):
     weights: Weights | None = None
     """Of the votes, where fitted ones beat those of routing."""
     expected: Expected | None = None
+    worth: str = ""
+    """In plain words, what the council was worth beside its best member on these questions."""
 
     def promise_in(self, domain: str | None) -> Promise | None:
         """The promise that holds for a question of this domain."""

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from council.aggregator import Calibration, Expected, Promise, Similarity, Weights, normalise
 from council.aggregator.ballots import Bools, Floats
 from council.aggregator.guarantees import control_selective, control_wrong
+from council.aggregator.independence import effective_votes, error_correlation, mean_of_pairs
 from council.aggregator.weighting import elect, fit_log_odds, tally
 from council.config import CouncilConfig, fingerprint
 from council.errors import CalibrationError
 from council.evaluation.dataset import Labelled
 from council.evaluation.fitting import cross_fit, fit_calibrator, halves
 from council.evaluation.metrics import paired_interval
+from council.evaluation.replay import worth
 from council.evaluation.run import to_ballots
 from council.inquiry import revote
 from council.types import NOT_KNOWN, Verdict
@@ -91,6 +93,7 @@ def calibrate(
         )
     promise, promises = _promises(wanted, scores, right, np.array([v.domain or "" for v in verdicts])) if wanted else (None, {})
     return Calibration(
+        worth=_worth(config, questions, verdicts, likeness) if likeness is not None else "",
         council=fingerprint(config), fitted_on=fitted_on, questions=questions_used, date=datetime.now(UTC).date().isoformat(),
         calibrator=fit_calibrator(scores, right), promise=promise, promises=promises, weights=weights,
         expected=_expected(scores, promise.threshold if promise else config.aggregator.min_agreement),
@@ -148,6 +151,22 @@ def fit_weights(
     return Weights(members=tuple(members), domains=made.domains, table=table), outside.tolist()
 
 
+def _worth(config: CouncilConfig, questions: Sequence[Labelled], verdicts: Sequence[Verdict], likeness: Similarity) -> str:
+    """In plain words; the best member is chosen on one half of the questions and compared on the other."""
+    members = [s.name for s in config.specialists]
+    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.similarity)
+    inside, outside = halves(ballots)
+    if not len(inside) or not len(outside):
+        return ""
+    best = int(ballots.right[inside].mean(0).argmax())
+    gain, low, high = paired_interval(trust(questions, verdicts)[1][outside], ballots.right[outside, best])
+    correlation = mean_of_pairs(error_correlation(ballots))
+    return worth({
+        "gain_over_best_single": {"value": gain, "interval": [low, high]}, "accuracy": {"best_single": {"member": members[best]}},
+        "members": members, "mean_error_correlation": correlation, "effective_votes": effective_votes(len(members), correlation),
+    })  # fmt: skip
+
+
 def calibration_lines(made: Calibration) -> list[str]:
     """What was found, for people."""
     told = []
@@ -158,6 +177,7 @@ def calibration_lines(made: Calibration) -> list[str]:
                 f"Promised{f' for {domain}' * bool(domain)}: at most {promise.alpha:.0%} wrong {of}, by answering from an agreement "
                 f"of {promise.threshold:.3f} on: {promise.coverage:.1%} of these questions."
             )
+    told += [made.worth] * bool(made.worth)
     kept = "The votes keep the weights of routing: fitted ones did not beat them, or there are too few questions."
     told.append("The votes are weighed as fitted here, which beat the weights of routing." if made.weights else kept)
     return told
