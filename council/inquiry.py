@@ -18,11 +18,13 @@ from council.aggregator import (
     decide_by_likelihood,
     normalise,
     weigh_candidates,
+    witness_weights,
 )
 from council.config import AggregatorConfig, CouncilConfig
 from council.deliberation import Deliberation, Outcome
 from council.errors import QuestionError
-from council.panel import Asked, Call, Enough, Panel
+from council.panel import NOT_NEEDED, Asked, Call, Enough, Panel
+from council.prompting import Prompt
 from council.router import Route
 from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Opinion, Passage, Source, Verdict
 
@@ -58,15 +60,15 @@ class Inquiry:
         claims: tuple[Claim, ...] = ()
         if self.config.prompting.answers == "long":
             texts = {p.id: f"{p.title}. {p.text}" if p.title else p.text for p in shown}
-            decision, claims = await self._timed("vote", decide_at_length, outcome.opinions, texts, rules, self.cosines)
+            decision, claims = await self._timed("vote", decide_at_length, outcome.opinions, texts, rules, self.cosines, self._lineages)
             outcome = replace(outcome, decision=decision)
         if rules.scoring != "off":
-            candidates = await self._cross_score(text, asked, outcome)
+            candidates = await self._cross_score(text, [*asked, *spare], outcome)
         if rules.scoring == "decide":
             outcome = replace(outcome, decision=decide_by_likelihood(outcome.decision, candidates, rules))
         decision = outcome.decision
         return Verdict(
-            status=decision.status, answer=decision.answer, reason=_reason(outcome), agreement=decision.agreement,
+            status=decision.status, answer=decision.answer, reason=self._reason(outcome), agreement=decision.agreement,
             confidence=_confidence(decision, self.calibration), groups=decision.groups, opinions=outcome.opinions, claims=claims,
             candidates=candidates, sources=_sources(decision, claims, shown), domain=route.domain, rounds=outcome.rounds,
             unasked=outcome.unasked, calls=outcome.calls,
@@ -80,7 +82,7 @@ class Inquiry:
     async def _deliberate(
         self, text: str, passages: Sequence[Passage], asked: Sequence[Asked], spare: Sequence[Asked], rules: AggregatorConfig
     ) -> Outcome:
-        lineages = {s.name: s.lineage for s in self.config.specialists if s.lineage}
+        shown = {a.specialist.name: [a.prompt] for a in (*asked, *spare)}
 
         async def ask(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
             began = time.monotonic()
@@ -89,26 +91,47 @@ class Inquiry:
             return opinions
 
         async def vote(opinions: Sequence[Opinion], against: float) -> Decision:
-            decision: Decision = await self._timed("vote", decide, opinions, rules, self.likeness, lineages, against)
+            decision: Decision = await self._timed("vote", decide, opinions, rules, self.likeness, self._lineages, against)
             return decision
 
         def turned(member: Asked, shift: int) -> Asked | None:
-            if shift >= len(passages):  # every order that rotation has was shown
-                return None
-            return self.panel.prepare(text, passages, member.specialist.name, member.weight, shift)
+            made = self.panel.prepare(text, passages, member.specialist.name, member.weight, shift)
+            before = shown[member.specialist.name]
+            if made.prompt is None or any(p is not None and p.messages == made.prompt.messages for p in before):
+                return None  # every order of the passages that fit has been shown
+            before.append(made.prompt)
+            return made
 
-        return await Deliberation(self.config.asking, rules, self.config.deadline_s, ask, vote, asked, spare, lineages, turned).run()
+        return await Deliberation(
+            self.config.asking, rules, self.config.deadline_s, ask, vote, asked, spare, self._lineages, turned,
+            _silent if self.calibration is not None else lambda _: 0.0,
+        ).run()  # fmt: skip
+
+    @property
+    def _lineages(self) -> dict[str, str]:
+        return {s.name: s.lineage for s in self.config.specialists if s.lineage}
 
     async def _cross_score(self, text: str, members: Sequence[Asked], outcome: Outcome) -> tuple[Candidate, ...]:
-        """The leading answers as every member judges them. A refusal is scored in the words that a member said it in."""
+        """The leading answers as every member that was asked judges them. A refusal is scored in words that a member said it in."""
         began = time.monotonic()
+        heard = {o.specialist for o in outcome.opinions}
+        members = [a for a in members if a.specialist.name in heard]
         said = {o.answer: o.text for o in reversed(outcome.opinions) if o.error is None and o.answer is not None}
         leading = [g.answer for g in outcome.decision.groups[:MOST_CANDIDATES]]
         answers = {answer: said.get(answer, answer) if answer == NOT_KNOWN else answer for answer in leading}
         bare = [self.panel.prepare(text, [], a.specialist.name, a.weight) for a in members]
         likelihoods = await self.panel.score(members, bare, answers)
         self.spent["score"] = time.monotonic() - began
-        return weigh_candidates(likelihoods, leading, {a.specialist.name: a.weight for a in members})
+        return weigh_candidates(likelihoods, leading, witness_weights({a.specialist.name: a.weight for a in members}, self._lineages))
+
+    def _reason(self, outcome: Outcome) -> str:
+        told = [outcome.decision.reason]
+        if outcome.limit:
+            told.append(f"The budget of {outcome.limit} is spent.")
+        elif outcome.unasked:
+            surely = self.config.asking.policy == "escalate" and self.config.asking.caution == 1.0
+            told.append(f"Not asked{', for it could change nothing' * surely}: {', '.join(outcome.unasked)}.")
+        return " ".join(told)
 
     async def _timed(self, stage: str, work: Callable[..., Any], *args: Any) -> Any:
         began = time.monotonic()
@@ -117,13 +140,11 @@ class Inquiry:
         return result
 
 
-def _reason(outcome: Outcome) -> str:
-    told = [outcome.decision.reason]
-    if outcome.limit:
-        told.append(f"The budget of {outcome.limit} is spent.")
-    elif outcome.unasked:
-        told.append(f"Not asked, for it could change nothing: {', '.join(outcome.unasked)}.")
-    return " ".join(told)
+def _silent(opinions: Sequence[Opinion]) -> float:
+    """The weight of members of whom nothing was heard. A calibration knows councils of which all were heard: under it they
+    count as though they differed, so that what it promised holds."""
+    heard = {o.specialist for o in opinions if o.error is None or o.text or o.error == NOT_NEEDED}
+    return sum({o.specialist: o.weight for o in opinions if o.specialist not in heard}.values())
 
 
 def _confidence(decision: Decision, calibration: Calibration | None) -> Confidence | None:
@@ -141,11 +162,29 @@ def _sources(decision: Decision, claims: Sequence[Claim], shown: Sequence[Passag
     return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
 
 
-def revote(verdict: Verdict, weights: Mapping[str, float], config: CouncilConfig, likeness: Similarity) -> Verdict:
-    """A verdict's opinions, voted on again with other weights."""
-    opinions = [o.model_copy(update={"weight": weights[o.specialist]}) for o in verdict.opinions]
+def revisit(
+    verdict: Verdict, config: CouncilConfig, likeness: Similarity, weights: Mapping[str, float] | None = None,
+    min_agreement: float | None = None,
+) -> Verdict:  # fmt: skip
+    """What the council would have said under `config`, had its members said what they said in `verdict`, each asked once.
+
+    With other `weights` or another threshold, where given. Under policies that ask fewer, those who would be spared are.
+    """
+    rules = config.aggregator if min_agreement is None else config.aggregator.model_copy(update={"min_agreement": min_agreement})
+    said = {o.specialist: o.model_copy(update={"weight": weights[o.specialist]} if weights else {}) for o in reversed(verdict.opinions)}
     lineages = {s.name: s.lineage for s in config.specialists if s.lineage}
-    made = decide(opinions, config.aggregator, likeness, lineages)
-    return verdict.model_copy(
-        update={"status": made.status, "answer": made.answer, "agreement": made.agreement, "groups": made.groups, "reason": made.reason}
-    )
+
+    async def recall(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
+        return [said[c.name] for c in calls]
+
+    async def vote(opinions: Sequence[Opinion], against: float) -> Decision:
+        return decide(opinions, rules, likeness, lineages, against)
+
+    asked = [Asked(s, said[s.name].weight, Prompt([], 0, 0)) for s in config.specialists if s.name in said]
+    asking = config.asking.model_copy(update={"widen": ()})
+    outcome = asyncio.run(Deliberation(asking, rules, config.deadline_s, recall, vote, asked, lineages=lineages).run())
+    made = outcome.decision
+    return verdict.model_copy(update={
+        "status": made.status, "answer": made.answer, "agreement": made.agreement, "groups": made.groups, "reason": made.reason,
+        "opinions": outcome.opinions, "rounds": outcome.rounds, "unasked": outcome.unasked, "calls": outcome.calls,
+    })  # fmt: skip

@@ -240,12 +240,13 @@ class Council:
     async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
         started = time.monotonic()
         names = self.check_names(specialists)
-        calibration = self.calibration if retrieval and names is None else None  # on no other questions was it calibrated
+        plain = retrieval and names is None and question.domain is None and question.tenant == "default"
+        calibration = self.calibration if plain else None  # on no other questions was it calibrated
         (passages, retrieve_s), (route, route_s) = await asyncio.gather(
             self._timed(self._retrieve, question, retrieval), self._timed(self._route, question, names, calibration)
         )
         inquiry = Inquiry(
-            self.config, Panel(self.config, self._counters, self._hosts), self._likeness(question.text), self.similarity, self._threads,
+            self.config, Panel(self.config, self._counters, self._hosts), self.likeness(question.text), self.similarity, self._threads,
             calibration, {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0},
         )  # fmt: skip
         verdict = await inquiry.verdict(question.text, passages, route)
@@ -284,27 +285,14 @@ class Council:
     @cached_property
     def calibration(self) -> Calibration | None:
         """The calibration that the config names, if it was made for this council. Raises CalibrationError if it can't be read."""
-        path = self.config.aggregator.calibration
-        if path is None:
-            return None
-        try:
-            found = Calibration.model_validate_json(Path(path).expanduser().read_text("utf-8"))
-        except (OSError, ValueError) as exc:
-            told = str(exc).splitlines()[0]
-            raise CalibrationError(f"the calibration {path} can't be read: {told}; make it with `council calibrate`") from exc
-        if found.council != fingerprint(self.config):
-            logging.getLogger(__name__).warning(
-                "%s was made for another council: no confidence is given, and its promise is void; run `council calibrate` again", path
-            )
-            return None
-        return found
+        return read_calibration(self.config)
 
     def similarity(self, texts: Sequence[str]) -> Any:
         """Cosines between answers, [n, n]."""
         vectors = self.retriever.embedder.embed(list(texts))
         return vectors @ vectors.T
 
-    def _likeness(self, question: str) -> Similarity:
+    def likeness(self, question: str) -> Similarity:
         """What tells whether two answers to this question mean the same: more is more alike."""
         if self._entailment is None:
             return self.similarity
@@ -320,9 +308,10 @@ class Council:
 
     @cached_property
     def _drift(self) -> Drift | None:
-        if self.calibration is None or self.calibration.expected is None:
-            return None
-        return Drift(self.calibration.expected, agreements=self.config.asking.policy == "all")
+        known, threshold = self.calibration, self.config.aggregator.min_agreement
+        if known is None or known.expected is None or (known.promise is None and known.expected.min_agreement != threshold):
+            return None  # at another threshold, other shares are answered
+        return Drift(known.expected)
 
     def _warnings(self, verdict: Verdict) -> tuple[str, ...]:
         if self._drift is None or verdict.status == "failed":
@@ -351,6 +340,25 @@ class Council:
             weights = resolve_weights(s.adapter or engines[s.engine].model or "none")
             listed.append(Member(s.name, s.domain, s.engine, engines[s.engine].kind, weights, known.get(s.engine)))
         return listed
+
+
+def read_calibration(config: CouncilConfig) -> Calibration | None:
+    """The calibration that a config names; None, with a warning logged, if it was made for another council. Raises
+    CalibrationError if it can't be read."""
+    path = config.aggregator.calibration
+    if path is None:
+        return None
+    try:
+        found = Calibration.model_validate_json(Path(path).expanduser().read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        told = str(exc).splitlines()[0]
+        raise CalibrationError(f"the calibration {path} can't be read: {told}; make it with `council calibrate`") from exc
+    if found.council != fingerprint(config):
+        logging.getLogger(__name__).warning(
+            "%s was made for another council: no confidence is given, and its promise is void; run `council calibrate` again", path
+        )
+        return None
+    return found
 
 
 def _as_question(question: str | Question) -> Question:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from council.aggregator import extract_answer, is_refusal, without_thoughts
+from council.aggregator import extract_answer, is_refusal, split_claims, without_thoughts
 from council.config import CouncilConfig
 from council.errors import QuestionError
 from council.prompting import Prompt, build_prompt
@@ -101,6 +101,8 @@ class Panel:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+        late = [t for t in pending if not t.cancelled() and t.exception() is None]  # it answered meanwhile: that is dissent, too
+        found |= {id(c): o for task in late for c, o in zip(tasks[task], task.result(), strict=True)}
         return [found.get(id(c)) or self._opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
 
     async def score(self, members: Sequence[Asked], bare: Sequence[Asked], answers: Mapping[str, str]) -> list[Likelihood]:
@@ -126,7 +128,7 @@ class Panel:
         requests = [ScoreRequest(a.specialist.name, a.prompt.messages, answers[answer]) for a, answer in pairs if a.prompt is not None]
         try:
             scores = await asyncio.wait_for(self._hosts.score(engine, requests), self._config.deadline_s)
-        except (TimeoutError, EngineError):
+        except Exception:  # as when asking: a host's fault costs its members' say
             return [None] * len(pairs)
         return [s.mean if s.error is None and math.isfinite(s.mean) else None for s in scores]
 
@@ -143,6 +145,8 @@ class Panel:
             error = f"late: no answer within {within_s:g} s"
         except EngineError as exc:
             error = str(exc)
+        except Exception as exc:  # whatever a host does costs its members' votes, never the verdict
+            error = f"host {engine!r} failed: {type(exc).__name__}: {exc}"
         said = dict(zip(requests, generations, strict=False))
         return [self._opinion(c, said.get(id(c)), error, clock() - started) for c in calls]
 
@@ -152,8 +156,13 @@ class Panel:
 
 
 def _whole_answer(text: str) -> str | None:
+    """A long answer but for sentences that say what is not known; 'not known' if there are no others."""
     said = without_thoughts(text)
-    return (NOT_KNOWN if is_refusal(said) else said) or None
+    claims = split_claims(said)
+    known = [claim for claim in claims if not is_refusal(claim)]
+    if len(known) == len(claims):
+        return said or None
+    return " ".join(known) or NOT_KNOWN
 
 
 def _opinion(call: Call, generation: Generation | None, error: str | None, seconds: float, reader: Callable[[str], str | None]) -> Opinion:

@@ -58,6 +58,7 @@ def deliberate(
     answers: Mapping[str, Answers], weights: Mapping[str, float] | None = None, asking: Mapping[str, Any] | None = None,
     rules: Mapping[str, Any] | None = None, spare: Sequence[str] = (), costs: Mapping[str, float] | None = None,
     lineages: Mapping[str, str] | None = None, orders: int = 0, slow: Mapping[str, float] | None = None,
+    silence: bool = False,
 ) -> tuple[Outcome, Table]:  # fmt: skip
     table, rule = Table(answers, slow), AggregatorConfig.model_validate(rules or {})
     members = {n: member(n, (weights or {}).get(n, 1.0), cost=(costs or {}).get(n, 1.0)) for n in answers}
@@ -68,6 +69,7 @@ def deliberate(
     made = Deliberation(
         AskingConfig.model_validate(asking or {}), rule, 5.0, table.ask, vote, [m for n, m in members.items() if n not in spare],
         [members[n] for n in spare], lineages or {}, lambda a, shift: a if shift <= orders else None,
+        lambda some: sum(o.weight for o in some if o.error) if silence else 0.0,
     )  # fmt: skip
     return asyncio.run(made.run()), table
 
@@ -251,3 +253,55 @@ def test_members_whose_prompt_does_not_fit_are_no_calls_and_no_weight() -> None:
 
     outcome = asyncio.run(Deliberation(AskingConfig(policy="escalate"), rule, 5.0, table.ask, vote, members).run())
     assert (outcome.decision.answer, outcome.calls) == ("x", 2)
+
+
+NAMES_OF_PEOPLE = ("Curie", "Marie Curie", "Pierre Curie", "M. Curie", "Irene Curie", "Bohr")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES_OF_PEOPLE), st.integers(1, 5)), min_size=1, max_size=6),
+    st.sampled_from([0.34, 0.5, 0.6, 0.8]),
+)  # fmt: skip
+@settings(max_examples=500, deadline=None)
+def test_escalation_is_exact_where_a_later_answer_parts_earlier_ones(members: list[tuple[str, int]], threshold: float) -> None:
+    """ "Curie" is Marie Curie, until somebody says Pierre Curie."""
+    answers = of(*(a for a, _ in members))
+    weights = {n: float(w) for n, (_, w) in zip(NAMES, members, strict=False)}
+    everybody, _ = deliberate(answers, weights, {}, {"min_agreement": threshold})
+    fewer, _ = deliberate(answers, weights, {"policy": "escalate"}, {"min_agreement": threshold})
+    assert fewer.decision.status == everybody.decision.status
+    if fewer.decision.answer != everybody.decision.answer:  # one meaning, in another's words
+        assert {fewer.decision.answer, everybody.decision.answer} <= set(NAMES_OF_PEOPLE) - {"Bohr"}
+
+
+def test_a_lineage_may_have_the_name_of_a_member() -> None:
+    weights, lineages = {"one": 0.4, "two": 0.3, "three": 0.3}, {"two": "three"}
+    outcome, _ = deliberate(of("x", "y", "y"), weights, {"policy": "escalate"}, {"min_agreement": 0.4}, lineages=lineages)
+    assert outcome.decision.answer == "y"
+
+
+def test_votes_without_weight_settle_nothing() -> None:
+    weights = {"one": 1.0, "two": 0.0, "three": 0.0, "four": 0.0}
+    outcome, _ = deliberate(of(None, "x", "y", "y"), weights, {"policy": "escalate"}, {"min_agreement": 0.6})
+    assert (outcome.decision.answer, outcome.calls) == ("y", 4)
+
+
+def test_what_was_cancelled_is_held_against_the_leader() -> None:
+    """A lineage of two, asked together, settles it while the third is still in flight for the quorum."""
+    weights = {"one": 6.0, "two": 6.0, "three": 3.0}
+    outcome, _ = deliberate(
+        of("x", "x", "y"), weights, {"policy": "escalate", "widen": ("members",)}, {"min_agreement": 0.6, "quorum": 2},
+        lineages={"one": "l", "two": "l"}, slow={"three": 5.0},
+    )  # fmt: skip
+    assert outcome.decision.answer == "x" and outcome.decision.agreement == pytest.approx(2 / 3)
+    assert outcome.calls == 2  # the quorum is of members, not of lineages
+
+
+def test_silent_members_can_be_held_against_the_leader() -> None:
+    loud, _ = deliberate(of("x", None, None, None, None), asking={}, rules={"min_agreement": 0.6})
+    assert loud.decision.agreement == pytest.approx(1.0)
+    for policy in ("all", "escalate"):
+        held, _ = deliberate(of("x", None, None, None, None), asking={"policy": policy}, rules={"min_agreement": 0.6}, silence=True)
+        assert held.decision.status == "abstained" and held.decision.agreement == pytest.approx(0.2)
+    enough, _ = deliberate(of("x", "x", "x", None, "y"), asking={"policy": "escalate"}, rules={"min_agreement": 0.6}, silence=True)
+    assert enough.decision.answer == "x" and enough.decision.agreement == pytest.approx(0.6)

@@ -25,6 +25,10 @@ OWNERS = {
     "peft": {"specialists/training/lora.py"},
     "vllm": {"specialists/engines/vllm.py"},
     "openai": {"specialists/engines/openai.py"},
+    "pypdf": {"council/retrieval/readers/pdf.py"},
+    "bs4": {"council/retrieval/readers/html.py"},
+    "docx": {"council/retrieval/readers/docx.py"},
+    "charset_normalizer": {"council/retrieval/readers/encoding.py"},
 }
 TORCH = ("specialists/engines/transformers.py", "specialists/engines/lora.py", "specialists/training/", "council/doctor.py")
 

@@ -1,6 +1,7 @@
 """From what members said to what the council says: pure functions, no input or output, no model."""
 
 from council.aggregator.calibration import Calibration, Calibrator, Promise, Weights
+from council.aggregator.claims import split_claims
 from council.aggregator.drift import Drift, Expected
 from council.aggregator.extraction import extract_answer, is_refusal, without_thoughts
 from council.aggregator.grouping import Similarity, Vote, VoteGroup, group_answers
@@ -9,7 +10,7 @@ from council.aggregator.likelihood import decide_by_likelihood, weigh_candidates
 from council.aggregator.normalise import normalise
 from council.aggregator.quantities import Quantity, parse_date, parse_quantity
 from council.aggregator.stopping import fewest_to_settle, is_settled, majority_is_likely
-from council.aggregator.voting import Decision, decide
+from council.aggregator.voting import Decision, decide, witness_weights
 
 __all__ = [
     "Calibration",
@@ -35,6 +36,8 @@ __all__ = [
     "normalise",
     "parse_date",
     "parse_quantity",
+    "split_claims",
     "weigh_candidates",
     "without_thoughts",
+    "witness_weights",
 ]

@@ -16,7 +16,10 @@ SIGMAS: Final = 4.0
 
 
 class Expected(BaseModel):
-    """What calibration saw: of `questions`, the share answered, and the mean and deviation of agreement where there was any."""
+    """What calibration saw: of `questions`, the share answered, and the mean and deviation of agreement where there was any.
+
+    `min_agreement`: from which it answered, where no promise says so.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,14 +27,14 @@ class Expected(BaseModel):
     answer_rate: float = Field(ge=0, le=1)
     agreement: float = Field(ge=0, le=1)
     deviation: float = Field(ge=0)
+    min_agreement: float = 0.0
 
 
 class Drift:
     """A running comparison of the last verdicts with calibration. It may be used from any thread."""
 
-    def __init__(self, expected: Expected, agreements: bool = True) -> None:
-        """`agreements`: whether they can be compared; where fewer are asked than in calibration, they can't."""
-        self._expected, self._agreements = expected, agreements
+    def __init__(self, expected: Expected) -> None:
+        self._expected = expected
         self._seen: deque[tuple[bool, float | None]] = deque(maxlen=WINDOW)
         self._lock = threading.Lock()
 
@@ -51,7 +54,7 @@ class Drift:
         if abs(rate - expected.answer_rate) > SIGMAS * math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / expected.questions)):
             return self._told("answers", f"{rate:.0%}", f"{expected.answer_rate:.0%}", n)
         agreements = [a for _, a in self._seen if a is not None]
-        if not self._agreements or len(agreements) < LEAST:
+        if len(agreements) < LEAST:
             return None
         mean = math.fsum(agreements) / len(agreements)
         variance = max(math.fsum((a - mean) ** 2 for a in agreements) / len(agreements), expected.deviation**2, 1e-4)

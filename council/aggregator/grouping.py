@@ -40,6 +40,8 @@ class VoteGroup:
     answer: str
     share: float
     votes: tuple[Vote, ...]
+    firm: float = 0.0
+    """The share of its votes that say the same exactly, of the largest part: a later answer may part the others from them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def group_answers(votes: Sequence[Vote], similarity: Similarity | None, threshol
             wordings.setdefault(vote.answer, []).append(weigh(vote))
         answer = min(wordings, key=lambda a: (-round(math.fsum(wordings[a]) / total, _DIGITS), len(a), a))
         share = math.fsum(weigh(v) for v in members) / total
-        groups.append(VoteGroup(answer, share, tuple(members)))
+        firm = max(math.fsum(weigh(v) for v in meanings[i].votes) for i in cluster) / total
+        groups.append(VoteGroup(answer, share, tuple(members), share if len(cluster) == 1 else firm))
     return sorted(groups, key=lambda g: (-round(g.share, _DIGITS), g.answer))
 
 

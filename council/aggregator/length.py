@@ -5,26 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from council.aggregator.claims import Said, weigh_claims
+from council.aggregator.claims import Said, split_claims, weigh_claims
 from council.aggregator.grouping import Similarity
-from council.aggregator.voting import Decision, as_figure, no_quorum
+from council.aggregator.voting import Decision, as_figure, no_quorum, witness_weights
 from council.config import AggregatorConfig
 from council.types import NOT_KNOWN, Claim, Opinion
 
 
 def decide_at_length(
-    opinions: Sequence[Opinion], passages: Mapping[str, str], config: AggregatorConfig, similarity: Similarity | None = None
+    opinions: Sequence[Opinion],
+    passages: Mapping[str, str],
+    config: AggregatorConfig,
+    similarity: Similarity | None = None,
+    lineages: Mapping[str, str] | None = None,
 ) -> tuple[Decision, tuple[Claim, ...]]:
     """The claims that reach `min_agreement`, as an answer; and all claims. `passages`: id -> text.
 
-    A member that says that it does not know makes no claim, and its weight counts against those of the others. Members
-    that failed have none.
+    A member that says that it does not know makes no claim, and its weight counts against those of the others; so does one
+    whose text claims nothing. Members that failed have none; those of one lineage are one witness.
     """
     votes = [o for o in opinions if o.error is None and o.answer is not None]
-    weight, voted = math.fsum(o.weight for o in votes), len({o.specialist for o in votes})
+    weights = witness_weights({o.specialist: o.weight for o in votes}, lineages or {})
+    weight, voted = math.fsum(weights.values()), len(weights)
     if voted < config.quorum:
         return Decision("failed", None, no_quorum(opinions, voted, config.quorum), None, (), weight), ()
-    said = [Said(o.specialist, o.answer or "", o.weight) for o in votes if o.answer != NOT_KNOWN]
+    said = [Said(o.specialist, o.answer, weights[o.specialist]) for o in votes if o.answer and o.answer != NOT_KNOWN]
+    said = [s for s in said if split_claims(s.text)]
     talking = math.fsum(s.weight for s in said)
     share = talking / weight if weight > 0 else 1.0
     if not said or share <= 0:

@@ -36,18 +36,27 @@ def majority_is_likely(leader: int, others: int, level: float) -> bool:
     return bool(beta.sf(0.5, leader + 1, others + 1) >= level)
 
 
-def is_settled(supports: Sequence[float], cast: float, left: float, caution: float, min_agreement: float) -> bool:
+def is_settled(
+    supports: Sequence[float], cast: float, left: float, caution: float, min_agreement: float, firm: float | None = None
+) -> bool:
     """Whether votes of weight `left` to come no longer matter to one question; `supports` are its groups' shares, the largest
     first, of votes of weight `cast`.
 
     Either the leader is answered even if `caution` times `left` goes against it, or nobody can be answered: not even if all
     of `left` agreed with the leader would `min_agreement` be reached. At a caution of 1 both are certain.
+
+    `firm`: where likeness joined some of the answers, the leader's share that a later one can't part from it. All the rest
+    may then be grouped otherwise, at worst against it or to one answer.
     """
+    if left <= 0 or cast <= 0:
+        return left <= 0
     first, second = ([share * cast for share in supports[:2]] + [0.0, 0.0])[:2]
+    if firm is not None:
+        first, second = firm * cast, (1.0 - firm) * cast
     against = caution * left
     sure = first - second > against + EQUAL and first >= (min_agreement - EQUAL) * (cast + against)
-    hopeless = first + left < (min_agreement - EQUAL) * (cast + left)
-    return left <= 0 or sure or hopeless
+    hopeless = firm is None and first + left < (min_agreement - EQUAL) * (cast + left)
+    return sure or hopeless
 
 
 def fewest_to_settle(weights: Sequence[float], supports: Sequence[float], cast: float, caution: float, min_agreement: float) -> int:

@@ -29,6 +29,10 @@ class Decision:
     weight: float = 0.0
     votes: tuple[int, ...] = ()
     """Of each group; a member that was asked again has several."""
+    firm: float = 0.0
+    """The share of the votes that no later answer can part from the leading group."""
+    fluid: bool = False
+    """Whether likeness joined some of the answers, so that a later one may group them otherwise."""
     disagrees: bool = False
     """Whether it abstains since its members do not agree enough, which more votes might mend."""
 
@@ -49,10 +53,11 @@ def decide(
     groups = tuple(Group(answer=g.answer, support=g.share, members=_members(g)) for g in ranked)
     weight, voted = math.fsum(v.weight for v in votes), len({v.specialist for v in votes})
     agreement = groups[0].support * (weight / (weight + against) if against else 1.0) if groups else None
-    counts = tuple(len(g.votes) for g in ranked)
+    counts, firm = tuple(len(g.votes) for g in ranked), ranked[0].firm if ranked else 0.0
+    fluid = any(g.firm < g.share for g in ranked)
 
     def made(status: Status, answer: str | None, reason: str, disagrees: bool = False) -> Decision:
-        return Decision(status, answer, reason, agreement, groups, weight, counts, disagrees)
+        return Decision(status, answer, reason, agreement, groups, weight, counts, firm, fluid, disagrees)
 
     if voted < config.quorum or agreement is None:
         return made("failed", None, no_quorum(opinions, voted, config.quorum))
@@ -65,14 +70,23 @@ def decide(
 
 
 def _one_witness_each(votes: Sequence[Vote], lineages: Mapping[str, str]) -> list[Vote]:
-    """The votes of one member share its weight; those of one lineage are scaled to weigh together what its heaviest member does."""
-    weights: dict[str, dict[str, float]] = {}
+    """The votes of one member share its weight, and the members of one lineage that of its heaviest."""
+    times, heaviest = Counter(v.specialist for v in votes), dict[str, float]()
     for vote in votes:
-        weights.setdefault(lineages.get(vote.specialist, ""), {})[vote.specialist] = vote.weight
-    share = {name: max(of.values()) / math.fsum(of.values()) if math.fsum(of.values()) > 0 else 1.0 for name, of in weights.items()}
-    share[""] = 1.0  # those who name no lineage are witnesses each
-    times = Counter(v.specialist for v in votes)
-    return [replace(v, weight=v.weight * share[lineages.get(v.specialist, "")] / times[v.specialist]) for v in votes]
+        heaviest[vote.specialist] = max(vote.weight, heaviest.get(vote.specialist, 0.0))
+    shares = witness_weights(heaviest, lineages)
+    scale = {m: shares[m] / w / times[m] if w > 0 else 0.0 for m, w in heaviest.items()}
+    return [replace(v, weight=v.weight * scale[v.specialist]) for v in votes]
+
+
+def witness_weights(weights: Mapping[str, float], lineages: Mapping[str, str]) -> dict[str, float]:
+    """The members' weights, those of each lineage scaled to be together what its heaviest member's is."""
+    lines: dict[str, list[float]] = {}
+    for name, weight in weights.items():
+        if lineages.get(name):
+            lines.setdefault(lineages[name], []).append(weight)
+    share = {line: max(of) / math.fsum(of) if math.fsum(of) > 0 else 1.0 for line, of in lines.items()}
+    return {name: weight * share.get(lineages.get(name, ""), 1.0) for name, weight in weights.items()}
 
 
 def _members(group: VoteGroup) -> tuple[str, ...]:

@@ -104,18 +104,21 @@ def run(
 ) -> None:
     """Ask all members of a council every question of a dataset, and report what their votes are worth. Broken off, it goes on."""
     _require("krippendorff", "matplotlib", "sklearn")
+    from council.config import load_config
     from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.fitting import halves
     from council.evaluation.replay import replay as measure
     from council.evaluation.report import write_report
-    from council.evaluation.run import by_likelihood, to_ballots
+    from council.evaluation.run import by_likelihood, check_votes, to_ballots
     from council.orchestrator import Council
 
     questions = read_questions(dataset, split)
-    with Council.from_config(config, {**_everybody(settings), "aggregator.scoring": "report" if score else "off"}) as council:
+    chosen = load_config(config, {**_everybody(settings), "aggregator.scoring": "report" if score else "off"})
+    check_votes(chosen)
+    with Council(chosen) as council:
         verdicts = _asked(council, questions, out, not no_retrieval)
         members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
-        ballots = to_ballots(questions, verdicts, members, council.similarity, threshold)
+        ballots = to_ballots(questions, verdicts, members, council.likeness, threshold)
     with Console(stderr=True).status("measuring"):
         inside, outside = halves(ballots, seed=seed)
         scored = {name: made.take(outside) for name, made in by_likelihood(questions, verdicts).items()}
@@ -183,7 +186,7 @@ def calibrate(
     _require("sklearn")
     from council.config import AskingConfig, load_config, parse_settings
     from council.errors import ConfigError
-    from council.evaluation.calibrate import Promised, calibration_lines
+    from council.evaluation.calibrate import Promised, calibration_lines, check_calibrates
     from council.evaluation.calibrate import calibrate as fit
     from council.evaluation.dataset import read_questions, title_of
     from council.evaluation.report import write_files
@@ -192,13 +195,14 @@ def calibrate(
     if kind not in ("selective", "wrong"):
         raise ConfigError(f"--kind {kind!r}: it is selective or wrong")
     questions = read_questions(dataset, split)
-    chosen = load_config(config, {**parse_settings(settings), "aggregator.calibration": None, "aggregator.scoring": "off"})
+    chosen = load_config(config, {**parse_settings(settings), "aggregator.calibration": None})
     # an exact policy has the outcomes of asking all, and to calibrate, all answers are wanted
     asked = chosen.model_copy(update={"asking": AskingConfig()}) if chosen.asking.is_exact else chosen
     wanted = Promised(alpha, "wrong" if kind == "wrong" else "selective", delta) if alpha is not None else None
+    check_calibrates(chosen, wanted)
     with Council(asked) as council:
         verdicts = _asked(council, questions, out, True)
-        made = fit(chosen, questions, verdicts, title_of(dataset), wanted, council.similarity)
+        made = fit(chosen, questions, verdicts, title_of(dataset), wanted, council.likeness)
     write_files({"calibration.json": made.model_dump_json(indent=2) + "\n"}, out)
     console = Console()
     for told in calibration_lines(made):

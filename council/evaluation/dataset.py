@@ -126,7 +126,8 @@ def label_rows(rows: Iterable[Mapping[str, Any]], columns: Collection[str], name
         made = _labelled({**reader(row, where), "id": own, "domain": domain}, where)
         if (made.question, made.answers) not in seen:
             seen.add((made.question, made.answers))
-            made = replace(made, id=f"{made.id}-{number}") if made.id in found else made
+            while made.id in found:
+                made = replace(made, id=f"{made.id}-{number}")
             found[made.id] = made
     if not found:
         raise DatasetError(f"{name} has no questions")

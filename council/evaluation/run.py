@@ -7,22 +7,31 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from council.aggregator import Vote, group_answers
+from council.aggregator import Similarity, Vote, group_answers
 from council.aggregator.ballots import NONE, Ballots
 from council.aggregator.likelihood import Basis, supports
 from council.aggregator.weighting import Elected
-from council.config import fingerprint
-from council.errors import DatasetError
+from council.config import CouncilConfig, fingerprint
+from council.errors import ConfigError, DatasetError
 from council.evaluation.dataset import Labelled
+from council.inquiry import revisit
 from council.orchestrator import Council
 from council.types import Verdict
 
 ANSWERS: Final = "answers.jsonl"
 AT_A_TIME: Final = 8
+Likeness: TypeAlias = Callable[[str], Similarity]
+"""A question -> what tells whether two answers to it mean the same."""
+
+
+def check_votes(config: CouncilConfig) -> None:
+    """Raises ConfigError for a council whose members' answers are not voted on."""
+    if config.prompting.answers == "long":
+        raise ConfigError("reports are of votes on short answers: set prompting.answers to short")
 
 
 def ask_all(
@@ -31,9 +40,16 @@ def ask_all(
     """A verdict for each question, in order. Each is written to `out`/answers.jsonl as soon as it is there; a run that was
     broken off goes on where it ended. Raises DatasetError where the file is of another council."""
     mark, path = f"{fingerprint(council.config)}-{'with' if retrieval else 'without'}-passages", out / ANSWERS
+
+    def again(question: str, verdict: Verdict) -> Verdict:
+        """An earlier answer under the threshold of now, which the mark leaves open where all were asked."""
+        votes = council.config.asking.policy == "all" and not council.config.asking.widen
+        short = council.config.prompting.answers == "short" and council.config.aggregator.scoring != "decide"
+        return revisit(verdict, council.config, council.likeness(question)) if votes and short else verdict
+
     wanted, scored = {q.id: q.question for q in questions}, council.config.aggregator.scoring != "off"
     kept = [(name, verdict) for name, asked, verdict in _kept(path, mark) if wanted.get(name) == asked and _was_answered(verdict)]
-    known = {name: verdict for name, verdict in kept if verdict.candidates or not scored or not verdict.groups}
+    known = {name: again(wanted[name], verdict) for name, verdict in kept if verdict.candidates or not scored or not verdict.groups}
     left = [q for q in questions if q.id not in known]
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -106,14 +122,14 @@ def _likeliest(question: Labelled, verdict: Verdict, basis: Basis) -> tuple[int,
 
 
 def to_ballots(
-    questions: Sequence[Labelled], verdicts: Sequence[Verdict], members: Sequence[str], similarity: Any, threshold: float
+    questions: Sequence[Labelled], verdicts: Sequence[Verdict], members: Sequence[str], likeness: Likeness, threshold: float
 ) -> Ballots:
     """The members' answers, grouped by meaning: a question's options are its groups, but that all groups of right answers
     count as one. A member without a readable answer cast no vote."""
     rows, options, gold = [], [], []
     for question, verdict in zip(questions, verdicts, strict=True):
         votes = [Vote(o.specialist, o.answer, 1.0) for o in verdict.opinions if o.error is None and o.answer is not None]
-        groups = group_answers(votes, similarity, threshold)
+        groups = group_answers(votes, likeness(question.question), threshold)
         right = [i for i, group in enumerate(groups) if any(question.accepts(v.answer) for v in group.votes)]
         chosen = {v.specialist: right[0] if i in right else i for i, group in enumerate(groups) for v in group.votes}
         rows.append([chosen.get(m, NONE) for m in members])

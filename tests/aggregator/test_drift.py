@@ -37,11 +37,6 @@ def test_it_waits_and_it_recovers() -> None:
     assert later[0] is not None and later[-1] is None
 
 
-def test_agreements_are_left_alone_where_fewer_are_asked() -> None:
-    drift = Drift(SEEN, agreements=False)
-    assert all(drift.observe(i % 5 < 3, 0.1) is None for i in range(300))
-
-
 def test_a_calibration_without_spread_divides_by_nothing() -> None:
     drift = Drift(Expected(questions=30, answer_rate=1.0, agreement=1.0, deviation=0.0))
     assert all(drift.observe(True, 1.0) is None for _ in range(300))

@@ -33,6 +33,17 @@ def test_those_who_do_not_know_count_against_the_claims() -> None:
     assert (decision.status, decision.reason, claims) == ("abstained", "The members say that the passages do not tell.", ())
 
 
+def test_those_who_claim_nothing_count_against_the_claims() -> None:
+    decision, _ = decide_at_length(says(BUILT, "Sure!", "When was it built?"), {}, RULES)
+    assert decision.status == "abstained"
+
+
+def test_a_lineage_is_one_witness() -> None:
+    lines = {"m0": "l", "m1": "l", "m2": "l"}
+    decision, claims = decide_at_length(says(DOG, DOG, DOG, KEPT, KEPT), {}, RULES, None, lines)
+    assert decision.answer == KEPT and {c.text: round(c.support, 3) for c in claims} == {KEPT: 0.667, DOG: 0.333}
+
+
 def test_members_that_failed_have_no_weight() -> None:
     decision, _ = decide_at_length(says(BUILT, BUILT, None, None), {}, RULES)
     assert decision.status == "answered" and decision.agreement == pytest.approx(1.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from council.aggregator.likelihood import decide_by_likelihood, supports, weigh_candidates
+from council.aggregator.likelihood import SHARPNESS, decide_by_likelihood, supports, weigh_candidates
 from council.aggregator.voting import decide
 from council.config import AggregatorConfig
 from council.types import NOT_KNOWN, Candidate, Likelihood, Opinion
@@ -29,7 +29,7 @@ def judged(table: Table, alone: Table | None = None) -> list[Likelihood]:
 
 def test_the_likeliest_has_the_most_support() -> None:
     found = supports(judged({"law": [-1.0, -3.0], "art": [-0.5, -0.9]}), "ab", {"law": 1.0, "art": 1.0}, "with_passages")
-    e = math.exp(2.0)  # two candidates always lie two standard deviations apart
+    e = math.exp(2.0 * SHARPNESS)  # two candidates always lie two standard deviations apart
     assert found is not None and found == pytest.approx([e / (e + 1), 1 / (e + 1)])
 
 
@@ -80,6 +80,23 @@ def vote(*answers: str) -> list[Opinion]:
     return [Opinion(specialist=f"m{i}", answer=a, text=a, weight=1.0) for i, a in enumerate(answers)]
 
 
+def shown(*supports: tuple[str, float]) -> list[Candidate]:
+    """Candidates, the first of which one member finds the likeliest."""
+    return [
+        Candidate(answer=a, support=s, likelihoods=(Likelihood(specialist="m0", answer=a, with_passages=-float(i)),))
+        for i, (a, s) in enumerate(supports)
+    ]
+
+
+def test_the_reason_counts_those_who_prefer_the_winner_and_a_quorum_is_wanted() -> None:
+    likelihoods = judged({"a": [-1.0, -3.0], "b": [-1.0, -2.0], "c": [-4.0, -1.0]})
+    candidates = weigh_candidates(likelihoods, ["a", "b"], dict.fromkeys("abc", 1.0))
+    made = decide_by_likelihood(decide(vote("a", "b"), RULES), candidates, RULES)
+    assert made.reason.startswith("2 of 3 members find it the likeliest of 2 answers")
+    four = AggregatorConfig(min_agreement=0.5, quorum=4)
+    assert decide_by_likelihood(decide(vote("a", "b", "b", "a"), four), candidates, four).status == "failed"
+
+
 @pytest.mark.parametrize(
     ("candidates", "status", "answer"),
     [
@@ -92,13 +109,13 @@ def vote(*answers: str) -> list[Opinion]:
 def test_likelihood_decides_in_place_of_the_vote(candidates: list[tuple[str, float]], status: str, answer: str | None) -> None:
     """Two vote for x and one for y: what the vote was is still shown."""
     before = decide(vote("x", "x", "y"), RULES)
-    made = decide_by_likelihood(before, [Candidate(answer=a, support=s) for a, s in candidates], RULES)
+    made = decide_by_likelihood(before, shown(*candidates), RULES)
     assert (made.status, made.answer, made.groups) == (status, answer, before.groups)
     assert made.agreement == (candidates[0][1] if candidates else None)
 
 
 def test_a_tie_abstains_and_a_failed_vote_stays_failed() -> None:
-    even = [Candidate(answer="x", support=0.5), Candidate(answer="y", support=0.5)]
+    even = shown(("x", 0.5), ("y", 0.5))
     assert decide_by_likelihood(decide(vote("x", "y"), RULES), even, AggregatorConfig(min_agreement=0.0)).status == "abstained"
     failed = decide([], RULES)
     assert decide_by_likelihood(failed, [], RULES) is failed

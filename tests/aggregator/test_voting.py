@@ -48,6 +48,8 @@ def test_a_majority_answers() -> None:
         ),
         weight=4.0,
         votes=(3, 1),
+        firm=0.5,
+        fluid=True,
     )
 
 

@@ -98,12 +98,44 @@ def alike(texts: Sequence[str]) -> NDArray[np.float64]:
 
 def test_fitted_weights_are_used_only_where_they_beat_those_of_routing() -> None:
     config = load_config("pocket")
-    better = calibrate(config, *weighed(600, 1, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=alike)
+    better = calibrate(config, *weighed(600, 1, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=lambda _: alike)
     assert better.weights is not None
     weights = better.weights.of("anything")
     assert max(weights, key=lambda m: weights[m]) == MEMBERS[0] and sum(weights.values()) == pytest.approx(1.0)
-    assert calibrate(config, *weighed(600, 2, (0.6,) * 5), "made up", likeness=alike).weights is None
-    assert calibrate(config, *weighed(100, 3, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=alike).weights is None
+    assert calibrate(config, *weighed(600, 2, (0.6,) * 5), "made up", likeness=lambda _: alike).weights is None
+    assert calibrate(config, *weighed(100, 3, (0.9, 0.3, 0.3, 0.3, 0.3)), "made up", likeness=lambda _: alike).weights is None
+
+
+def test_what_a_council_is_worth_is_told_of_questions_that_all_were_asked() -> None:
+    config = load_config("pocket")
+    asked, verdicts = weighed(300, 4, (0.6,) * 5)
+    unknown = [Labelled(q.id, q.question, ()) for q in asked[:150]]
+    silent = [
+        v.model_copy(update={"opinions": tuple(o.model_copy(update={"answer": "not known"}) for o in v.opinions)}) for v in verdicts[:150]
+    ]
+    better = calibrate(config, asked, verdicts, "made up", likeness=lambda _: alike).worth
+    assert "worth more than its best member" in better
+    mixed = calibrate(config, [*unknown, *asked[150:]], [*silent, *verdicts[150:]], "made up", likeness=lambda _: alike).worth
+    assert "LESS" not in mixed  # to say that nothing is known is right where nothing is
+    part = [v.model_copy(update={"opinions": v.opinions[:2]}) for v in verdicts]
+    assert calibrate(config, asked, part, "made up", likeness=lambda _: alike).worth == ""
+
+
+def test_confidence_is_told_from_the_agreement_that_is_served() -> None:
+    """Where it escalates, agreement is the least that it would have been, and means as much as more of it elsewhere."""
+    asked, verdicts = weighed(1500, 5, (0.7,) * 5)
+    everybody = calibrate(load_config("pocket"), asked, verdicts, "made up", likeness=lambda _: alike)
+    fewer = calibrate(load_config("pocket", {"asking.policy": "escalate"}), asked, verdicts, "made up", likeness=lambda _: alike)
+    assert everybody.expected is not None and fewer.expected is not None
+    assert fewer.expected.agreement < everybody.expected.agreement
+    assert fewer.expected.answer_rate == pytest.approx(everybody.expected.answer_rate)
+    assert fewer.confidence(0.8) > 0.85 and everybody.confidence(1.0) > 0.85  # four of four asked, and five of five
+
+
+@pytest.mark.parametrize("other", [{"prompting.answers": "long"}, {"aggregator.scoring": "decide"}])
+def test_what_has_no_votes_is_not_calibrated(other: dict[str, str]) -> None:
+    with pytest.raises(CalibrationError, match="votes on short answers"):
+        calibrate(load_config("pocket", other), *traffic(100, 1), "made up")
 
 
 def test_a_promise_wants_outcomes_that_do_not_depend_on_its_threshold() -> None:

@@ -45,11 +45,22 @@ def test_a_run_that_was_broken_off_asks_nothing_twice(ray_session: None, tmp_pat
         assert seen[0] == 17 and seen[-1] == 60
         rows = [json.loads(line) for line in (out / ANSWERS).read_text().splitlines()]
         assert [r["id"] for r in rows] == [q.id for q in QUESTIONS]
-        ballots = to_ballots(QUESTIONS, verdicts, MEMBERS, council.similarity, 0.9)
+        ballots = to_ballots(QUESTIONS, verdicts, MEMBERS, council.likeness, 0.9)
         with pytest.raises(DatasetError, match="the answers of another council"):
             ask_all(council, QUESTIONS, out, retrieval=True)
     assert ballots.right.mean(0) == pytest.approx([0.8, 0.8, 0.8, 0.2, 0.2], abs=0.02)
     assert ballots.cast.all()
+
+
+def test_what_was_answered_is_decided_again_under_another_threshold(ray_session: None, tmp_path: Path) -> None:
+    out, tree = tmp_path / "out", settings(tmp_path)
+    with Council(CouncilConfig.model_validate(tree)) as council:
+        first = ask_all(council, QUESTIONS[:20], out, retrieval=False)
+    stricter = Council(CouncilConfig.model_validate(tree | {"aggregator": {"min_agreement": 0.9}}))  # not started: nothing is asked
+    second = ask_all(stricter, QUESTIONS[:20], out, retrieval=False)
+    stricter.close()
+    assert [v.agreement for v in first] == pytest.approx([v.agreement for v in second])
+    assert any(v.status == "answered" for v in first) and all(v.status == "abstained" or (v.agreement or 0) >= 0.9 for v in second)
 
 
 def test_one_command_asks_and_reports(ray_session: None, tmp_path: Path) -> None:
