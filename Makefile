@@ -14,7 +14,7 @@ install: $(STAMP) ## set up .venv with everything but vLLM; again only when the 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv; the first time takes minutes and gigabytes."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[openai,offline,dev,report,train]' -c constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[openai,offline,documents,dev,report,train]' -c constraints.txt
 	@touch $@
 
 install-vllm: $(VLLM_STAMP) ## add vLLM for CPUs to .venv; on a machine with a GPU install the extra `vllm` yourself

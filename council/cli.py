@@ -157,7 +157,7 @@ def _ask_file(council: Any, questions: Sequence[str], names: Sequence[str] | Non
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Files (.md, .txt, .jsonl) and folders.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files (PDF, HTML, DOCX, Markdown, text, CSV, JSONL), folders, globs.")],
     config: Config = "pocket",
     tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "default",
     domain: Annotated[str | None, typer.Option(help="The domain of documents that don't state theirs.")] = None,

@@ -1,34 +1,43 @@
-"""Files and folders -> documents. What can't be read is named and left out; it never stops the rest."""
+"""Files, folders and globs -> documents. What can't be read is named and left out; it never stops the rest."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Final, TypeAlias
 
 from council.errors import DocumentError
-from council.types import Frozen, Origin, Provenance
+from council.retrieval.readers.csv import read_csv
+from council.retrieval.readers.document import MOST_BYTES, Document, Skipped, clean, shown
+from council.retrieval.readers.docx import read_docx
+from council.retrieval.readers.html import read_html
+from council.retrieval.readers.jsonl import read_jsonl
+from council.retrieval.readers.pdf import read_pdf
+from council.retrieval.readers.plain import read_plain
+from council.types import Frozen
 
-SUFFIXES: Final = (".md", ".txt", ".jsonl")
-HEADING: Final = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
-SURROGATE: Final = re.compile("[\ud800-\udfff]")
+__all__ = ["MOST_BYTES", "SUFFIXES", "Document", "Reading", "Skipped", "read_documents"]
 
-Skipped: TypeAlias = tuple[str, str]
-"""What was left out (a path; of a line of JSON: `path:line`), and why."""
+Reader: TypeAlias = Callable[[Path, bytes, list[Skipped]], Iterator[Document]]
+"""Given a file's path and content and the list to name what it leaves out in. May raise DocumentError."""
 
-
-class Document(Frozen):
-    """A text and what is known of it. `markdown`: its headings mean something."""
-
-    title: str
-    text: str
-    domain: str | None = None
-    markdown: bool = False
-    provenance: Provenance = Provenance()
+READERS: Final[dict[str, Reader]] = {
+    ".md": read_plain,
+    ".markdown": read_plain,
+    ".txt": read_plain,
+    ".pdf": read_pdf,
+    ".html": read_html,
+    ".htm": read_html,
+    ".xhtml": read_html,
+    ".docx": read_docx,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".jsonl": read_jsonl,
+}
+SUFFIXES: Final = tuple(READERS)
+MAGIC: Final = "*?["
 
 
 class Reading(Frozen):
@@ -39,10 +48,13 @@ class Reading(Frozen):
 
 
 def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Reading:
-    """The documents in files and, recursively and sorted, in folders; hidden files and other suffixes are passed over.
+    """The documents in files, in folders (recursively and sorted) and at globs (`**` is any folders); hidden files and
+    other suffixes are passed over.
 
-    A `.jsonl` file holds a document a line: `text`, and if wanted `title`, `domain`, `source`, `origin`, `id` and
-    `provenance` (a mapping; it and the id go into Provenance.details).
+    A PDF, DOCX, HTML page, Markdown or text is one document. A row of a CSV and a line of a `.jsonl` file is one: it
+    has `text`, and if wanted `title`, `domain`, `source`, `origin`; a JSON line also `id` and `provenance` (a mapping; it
+    and the id go into Provenance.details), a row also `author`, `date`, `licence` and `language`, and without `text` it
+    is lines of `column: value`.
     """
     documents: list[Document] = []
     skipped: list[Skipped] = []
@@ -51,17 +63,25 @@ def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Reading:
             try:
                 documents.extend(_read(file, skipped))
             except DocumentError as exc:
-                skipped.append((str(file), str(exc)))
+                skipped.append((shown(file), str(exc)))
+            except Exception as exc:  # of a broken file, the libraries raise anything
+                reason = clean(" ".join(str(exc).split()))[:200]
+                skipped.append((shown(file), f"it is broken, or no {file.suffix} file: {type(exc).__name__}: {reason}"))
     return Reading(documents=tuple(documents), skipped=tuple(skipped))
 
 
 def _files(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
-    if not path.is_dir():
+    if os.path.isdir(path):
+        yield from _walk(path, skipped)
+    elif any(mark in str(path) for mark in MAGIC) and not os.path.lexists(path):
+        yield from _matches(path, skipped)
+    else:
         yield path
-        return
 
+
+def _walk(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
     def unreadable(exc: OSError) -> None:
-        skipped.append((str(exc.filename), exc.strerror or type(exc).__name__))
+        skipped.append((shown(exc.filename), exc.strerror or type(exc).__name__))
 
     for folder, inner, names in os.walk(path, onerror=unreadable):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
@@ -70,80 +90,45 @@ def _files(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def _matches(pattern: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """The files that a glob matches, and those in folders that it does, each once."""
+    parts = pattern.parts
+    fixed = next(place for place, part in enumerate(parts) if any(mark in part for mark in MAGIC))
+    base = Path(*parts[:fixed])
+    found: dict[Path, None] = {}
+    try:
+        # Not glob.glob(), which follows links to folders around in circles.
+        for match in sorted(base.glob(str(Path(*parts[fixed:])))):
+            if any(part.startswith(".") for part in match.parts[fixed:]):
+                continue
+            if os.path.isdir(match):
+                found |= dict.fromkeys(_walk(match, skipped))
+            elif match.suffix.lower() in SUFFIXES:
+                found[match] = None
+    except (OSError, ValueError, NotImplementedError) as exc:
+        skipped.append((shown(pattern), f"it is no pattern for files: {exc}"))
+        return
+    if not found:
+        skipped.append((shown(pattern), f"nothing matches that is read: {', '.join(SUFFIXES)}"))
+    yield from found
+
+
 def _read(path: Path, skipped: list[Skipped]) -> list[Document]:
-    suffix = path.suffix.lower()
-    text = _text(path)
-    if suffix == ".jsonl":
-        return list(_lines(path, text, skipped))
-    if not text.strip():
-        raise DocumentError("it holds no text")
-    heading = HEADING.search(text) if suffix == ".md" else None
-    title = heading.group(1) if heading else path.stem
-    provenance = Provenance(source=str(path), document=_hash(text))
-    return [Document(title=title, text=text, markdown=suffix == ".md", provenance=provenance)]
-
-
-def _text(path: Path) -> str:
     try:
         if not path.exists():
             raise DocumentError("there is no such file")
-        if not path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise DocumentError("it is not a regular file")
-        if path.suffix.lower() not in SUFFIXES:
+        reader = READERS.get(path.suffix.lower())
+        if reader is None:
             raise DocumentError(f"files of this kind are not read: give {', '.join(SUFFIXES)}")
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise DocumentError(f"it is not UTF-8 (byte {exc.start})") from exc
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as exc:
         raise DocumentError(getattr(exc, "strerror", None) or str(exc)) from exc
-
-
-def _lines(path: Path, text: str, skipped: list[Skipped]) -> Iterator[Document]:
-    # Not splitlines(): JSON strings may hold the other characters that it breaks at.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield _record(line, f"{path}:{number}")
-        except DocumentError as exc:
-            skipped.append((f"{path}:{number}", str(exc)))
-
-
-def _record(line: str, where: str) -> Document:
-    try:
-        record = json.loads(line)
-        is_unicode = not SURROGATE.search(json.dumps(record, ensure_ascii=False))
-    except (ValueError, RecursionError) as exc:
-        raise DocumentError(f"it is not JSON: {' '.join(str(exc).split())}") from exc
-    if not isinstance(record, dict):
-        raise DocumentError("it is not a JSON object")
-    if not is_unicode:
-        raise DocumentError("it holds half of a surrogate pair (\\ud800 to \\udfff alone), which is no character")
-    text = _string(record, "text")
-    if not text or not text.strip():
-        raise DocumentError("'text' is missing or empty")
-    origin = record.get("origin", "unknown")
-    if origin not in get_args(Origin):
-        raise DocumentError(f"'origin' must be one of {', '.join(get_args(Origin))}")
-    details = record.get("provenance", {})
-    if not isinstance(details, dict):
-        raise DocumentError("'provenance' must be an object")
-    if "id" in record:
-        details = {"id": record["id"], **details}
-    return Document(
-        title=_string(record, "title") or "",
-        text=text,
-        domain=_string(record, "domain") or None,
-        provenance=Provenance(origin=origin, source=_string(record, "source") or where, document=_hash(text), details=details),
-    )
-
-
-def _string(record: dict[str, Any], key: str) -> str | None:
-    value = record.get(key)
-    if value is not None and not isinstance(value, str):
-        raise DocumentError(f"{key!r} must be a string")
-    return value
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    if len(data) > MOST_BYTES:
+        raise DocumentError(f"it is larger than {MOST_BYTES // 2**20} MiB")
+    if not data:
+        raise DocumentError("it is empty")
+    return list(reader(path, data, skipped))

@@ -15,6 +15,7 @@ from council.config import RetrievalConfig
 from council.errors import ConfigError
 from council.retrieval.documents import Document, Skipped, read_documents
 from council.retrieval.embedder import Embedder
+from council.retrieval.readers.pages import first_pages
 from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.splitting import split
 from council.retrieval.store import Chunk, Store
@@ -78,6 +79,11 @@ class Index:
             document.markdown,
         )
         domain = document.domain or domain
+        origin = document.provenance
+        origins = [origin] * len(pieces)
+        if document.pages:
+            pages = first_pages(document.text, document.pages, [piece.text for piece in pieces])
+            origins = [origin.model_copy(update={"details": {**origin.details, "page": page}}) for page in pages]
         return [
             Chunk(
                 id=chunk_id(tenant, piece.title, piece.text, domain),
@@ -85,9 +91,9 @@ class Index:
                 text=piece.text,
                 domain=domain,
                 tenant=tenant,
-                provenance=document.provenance,
+                provenance=origin,
             )
-            for piece in pieces
+            for piece, origin in zip(pieces, origins, strict=True)
         ]
 
     def _write(self, chunks: Sequence[Chunk], before: int, total: int, progress: Progress | None) -> int:
