@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from council.config import parse_settings
+from council.documents import app as documents
 from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
 from council.evaluation.commands import app as evaluation
 from council.evaluation.commands import calibrate
-from council.rendering import render_rows, render_verdict
+from council.rendering import render_index, render_rows, render_verdict
+from council.terminal import AsJson, Config, Settings, only_ours_on_stdout, plain_console, progress_bar
 from council.types import Verdict
 
 EXIT = {"answered": 0, "abstained": 3, "failed": 1}
@@ -30,35 +31,8 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(evaluation, name="eval")
+app.add_typer(documents, name="documents")
 app.command()(calibrate)
-
-Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
-
-
-@contextmanager
-def _only_ours_on_stdout() -> Iterator[TextIO]:
-    """Our own stdout; what libraries and their child processes write to theirs goes to stderr meanwhile."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as ours:
-            yield ours
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _console(out: TextIO) -> Console:
-    return Console(file=out, highlight=False, markup=False)
 
 
 def _read_questions(path: Path) -> list[str]:
@@ -103,7 +77,7 @@ def ask(
         raise QuestionError("--json needs a question, or --file")
     questions = _read_questions(file) if file is not None else [question] if question is not None else None
     names = [n.strip() for n in specialists.split(",") if n.strip()] if specialists else None
-    with _only_ours_on_stdout() as out:
+    with only_ours_on_stdout() as out:
         council = Council.from_config(config, parse_settings(settings))
         council.check_names(names)
         with Console(stderr=True).status("Starting the council"):
@@ -124,7 +98,7 @@ def _print(question: str, verdict: Verdict, as_json: bool, out: TextIO) -> None:
     if as_json:
         print(verdict.model_dump_json(), file=out)
     else:
-        _console(out).print(render_verdict(question, verdict))
+        plain_console(out).print(render_verdict(question, verdict))
 
 
 def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
@@ -143,7 +117,7 @@ def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: T
 
 
 def _ask_file(council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("asking", total=len(questions))
         verdicts = council.ask_many(
             questions,
@@ -161,23 +135,25 @@ def index(
     config: Config = "pocket",
     tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "default",
     domain: Annotated[str | None, typer.Option(help="The domain of documents that don't state theirs.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are gone from these paths.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     settings: Settings = None,
 ) -> None:
-    """Add documents. Exit status 1 if any file had to be skipped."""
+    """Add documents, and replace those that have changed. Exit status 1 if any file had to be skipped."""
     from council.orchestrator import Council
 
     council = Council.from_config(config, parse_settings(settings))
     try:
-        with _only_ours_on_stdout() as out:
-            with _progress() as progress:
+        with only_ours_on_stdout() as out:
+            with progress_bar() as progress:
                 task = progress.add_task("indexing", total=None)
-                report = council.index(paths, tenant, domain, lambda done, total: progress.update(task, completed=done, total=total))
+                began = time.monotonic()
+                shown = lambda done, total: progress.update(task, completed=done, total=total)  # noqa: E731
+                report = council.index(paths, tenant, domain, shown, prune, dry_run)
             for path, reason in report.skipped:
                 print(f"skipped {path}: {reason}", file=sys.stderr)
-            print(
-                f"{report.documents} documents, {report.chunks} passages, {report.new} of them new; {len(report.skipped)} skipped",
-                file=out,
-            )
+            for line in render_index(report, time.monotonic() - began, dry_run):
+                print(line, file=out)
     finally:
         council.close()
     raise typer.Exit(FAILED if report.skipped else 0)
@@ -193,7 +169,7 @@ def models(
     """List the members: their engines, where their weights are, how they are."""
     from council.orchestrator import Council
 
-    with _only_ours_on_stdout() as out:
+    with only_ours_on_stdout() as out:
         council = Council.from_config(config, parse_settings(settings))
         try:
             if health:
@@ -217,7 +193,7 @@ def models(
         if as_json:
             print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows]), file=out)
         else:
-            _console(out).print(render_rows(columns, rows))
+            plain_console(out).print(render_rows(columns, rows))
     raise typer.Exit(FAILED if any(m.health is not None and not m.health.ok for m in members) else 0)
 
 
@@ -226,14 +202,14 @@ def doctor(config: Config = "pocket", as_json: AsJson = False, settings: Setting
     """Say what works on this machine, what does not, and what to do. Exit status 1 if anything needed is missing."""
     from council.doctor import examine
 
-    with _only_ours_on_stdout() as out:
+    with only_ours_on_stdout() as out:
         findings = examine(config, parse_settings(settings))
         if as_json:
             print(json.dumps([f.__dict__ for f in findings]), file=out)
         else:
             marks = {True: "ok", False: "MISSING", None: "absent"}
             rows = [(marks[f.ok], f.what, f.detail, "" if f.ok else f.remedy) for f in findings]
-            _console(out).print(render_rows(("", "what", "found", "what to do"), rows))
+            plain_console(out).print(render_rows(("", "what", "found", "what to do"), rows))
     raise typer.Exit(FAILED if any(f.ok is False for f in findings) else 0)
 
 
@@ -243,7 +219,7 @@ def demo(config: Config = "pocket", settings: Settings = None) -> None:
     from council.demo import demo_questions, shows_both, summary
     from council.orchestrator import Council
 
-    with _only_ours_on_stdout() as out:
+    with only_ours_on_stdout() as out:
         with Console(stderr=True).status("Starting five specialists"):
             council = Council.from_config(config, parse_settings(settings))
             council.__enter__()

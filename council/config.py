@@ -46,6 +46,15 @@ class EmbedderConfig(Strict):
     batch_size: int = Field(64, ge=1)
 
 
+class CurationConfig(Strict):
+    """What is held back from the members when documents are indexed; `council documents list --held` shows it."""
+
+    duplicates: bool = True
+    """Passages that say what one of another document says, word for word or nearly."""
+    quality: bool = True
+    """Boilerplate, gibberish, encoded data and the like."""
+
+
 class RetrievalConfig(Strict):
     """Which passages the members share."""
 
@@ -57,6 +66,7 @@ class RetrievalConfig(Strict):
     overlap_tokens: int = Field(16, ge=0)
     library: str | None = None
     """Documents that fill the preset's own store: a folder; relative to the preset's file."""
+    curation: CurationConfig = CurationConfig()
     store: StoreConfig = StoreConfig()
     embedder: EmbedderConfig = EmbedderConfig()
 

@@ -24,7 +24,7 @@ from council.errors import CalibrationError, ConfigError, CouncilError, Question
 from council.inquiry import Inquiry
 from council.loop import BackgroundLoop
 from council.panel import Panel
-from council.retrieval import IndexReport, Retriever
+from council.retrieval import FORMAT, IndexReport, Retriever, StoredDocument
 from council.router import Route, Router
 from council.types import Passage, Question, Verdict
 from specialists.config import resolve_weights
@@ -54,7 +54,7 @@ def default_store(config: CouncilConfig) -> Path:
     Its name holds a fingerprint of the library, so that a changed library gets a store of its own.
     """
     root, library = os.environ.get("XDG_CACHE_HOME") or "~/.cache", config.retrieval.library
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"format {FORMAT}".encode())
     for file in sorted(Path(library).rglob("*")) if library else ():
         if file.is_file():
             digest.update(file.read_bytes())
@@ -168,10 +168,24 @@ class Council:
 
     def index(
         self, paths: Iterable[str | os.PathLike[str]], tenant: str = "default", domain: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None, prune: bool = False, dry_run: bool = False,
     ) -> IndexReport:  # fmt: skip
-        """Add documents; `progress` is called with (done, all) passages. What is there already is not added again."""
-        return self.retriever.index([Path(p) for p in paths], tenant=tenant, domain=domain, progress=progress)
+        """Add documents; `progress` is called with (done, all) passages. What is there unchanged is left alone, and what has
+        changed replaces what was there; `prune` removes what is gone from the paths, `dry_run` only tells."""
+        return self.retriever.index([Path(p) for p in paths], tenant, domain, progress, prune, dry_run)
+
+    def documents(self, tenant: str = "default") -> list[StoredDocument]:
+        """What a tenant has in the store, by file."""
+        return self.retriever.documents(tenant)
+
+    def passages(self, file: str | os.PathLike[str], tenant: str = "default") -> list[Passage]:
+        """What the store holds of a file, in order. Raises DocumentError for one that it doesn't have."""
+        return self.retriever.passages(file, tenant)
+
+    def remove(self, files: Iterable[str | os.PathLike[str]], tenant: str = "default") -> int:
+        """Remove files from the store and from its disk; returns how many passages these were. Raises DocumentError, and
+        removes nothing, if one is not there."""
+        return self.retriever.remove(list(files), tenant)
 
     def retrieve(self, question: str | Question, top_k: int | None = None) -> list[Passage]:
         """The passages that members would be shown, best first, without asking anybody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -11,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from council.types import NOT_KNOWN, Verdict
+
+if TYPE_CHECKING:
+    from council.retrieval import IndexReport
 
 BAR_WIDTH = 24
 STYLES = {"answered": "bold green", "abstained": "bold yellow", "failed": "bold red"}
@@ -95,6 +99,21 @@ def render_verdict(question: str, verdict: Verdict) -> RenderableType:
         subtitle_align="right",
         border_style="dim",
     )
+
+
+def render_index(report: IndexReport, seconds: float, dry_run: bool) -> list[str]:
+    """What indexing did, in lines."""
+    would = "would be " * dry_run
+    rate = f", {report.documents / seconds:.0f} documents a second" if seconds > 0 and report.documents and not dry_run else ""
+    told = [
+        f"{report.documents} documents, {report.chunks} passages, {report.new} of them {would}new; {report.unchanged} documents unchanged; "
+        f"{report.removed} passages {would}removed; {len(report.skipped)} skipped{rate}"
+    ]
+    if report.duplicates or report.poor:
+        held = f"{report.duplicates} passages that others say too, {report.poor} for their quality"
+        told.append(f"held back: {held}; see `council documents list --held`")
+    told += [f"{would}replaced: {file}" for file in report.changed]
+    return told + [f"{would}pruned: {file}" for file in report.pruned]
 
 
 def render_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

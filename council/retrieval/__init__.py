@@ -3,6 +3,6 @@
 from council.retrieval.embedder import Embedder
 from council.retrieval.index import IndexReport
 from council.retrieval.retriever import Retriever
-from council.retrieval.store import Store
+from council.retrieval.store import FORMAT, Store, StoredDocument
 
-__all__ = ["Embedder", "IndexReport", "Retriever", "Store"]
+__all__ = ["FORMAT", "Embedder", "IndexReport", "Retriever", "Store", "StoredDocument"]

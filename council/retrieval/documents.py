@@ -131,4 +131,5 @@ def _read(path: Path, skipped: list[Skipped]) -> list[Document]:
         raise DocumentError(f"it is larger than {MOST_BYTES // 2**20} MiB")
     if not data:
         raise DocumentError("it is empty")
-    return list(reader(path, data, skipped))
+    where = shown(os.path.abspath(path))
+    return [document.model_copy(update={"file": where}) for document in reader(path, data, skipped)]

@@ -3,6 +3,7 @@
 FOLDER/council.lock   held by the one process that has the store open; its text is that process's id
 FOLDER/current/       store.json (which model the vectors are of) and shard/ (Qdrant Edge's files)
 FOLDER/building/      a store that is being made; renamed to current/ when it is whole
+FOLDER/old/           the store that one being made will replace; put back if that did not come to its end
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,12 +27,17 @@ from council.retrieval.sparse import SparseVector
 from council.retrieval.store import (
     DENSE,
     FILTERED,
+    FORMAT,
     RRF_K,
     RRF_WEIGHTS,
     SPARSE,
     Chunk,
+    StoredDocument,
     VectorSpace,
     check_shapes,
+    scope,
+    to_chunk,
+    to_documents,
     to_passage,
     to_payload,
 )
@@ -42,7 +48,9 @@ T = TypeVar("T")
 LOCK: Final = "council.lock"
 CURRENT: Final = "current"
 BUILDING: Final = "building"
-FORMAT: Final = 1
+OLD: Final = "old"
+PAGE: Final = 1024
+"""Points that are read at once."""
 MIB: Final = 1 << 20
 OPEN_RESERVE: Final = 16 * MIB
 """Free space that opening asks for. Edge writes through memory maps, so a full disk would kill the process (SIGBUS)
@@ -61,6 +69,9 @@ class EdgeStore:
         self._lock = _lock_folder(self._path)
         try:
             shutil.rmtree(self._path / BUILDING, ignore_errors=True)
+            if (self._path / OLD).exists() and not (self._path / CURRENT).exists():
+                (self._path / OLD).rename(self._path / CURRENT)
+            shutil.rmtree(self._path / OLD, ignore_errors=True)
             if not (self._path / CURRENT).exists():
                 self._create(space)
             self._dimension = self._load(space)
@@ -69,27 +80,32 @@ class EdgeStore:
             raise
 
     def _create(self, space: VectorSpace) -> None:
-        dimension = space.dimension
         self._need_space(WRITE_RESERVE)
+        try:
+            self._build(space.model, space.dimension, [])
+            (self._path / BUILDING).rename(self._path / CURRENT)
+        except Exception as exc:
+            shutil.rmtree(self._path / BUILDING, ignore_errors=True)
+            raise StoreError(f"no store can be made in {self._path}: {one_line(exc)}; set retrieval.store.path") from exc
+
+    def _build(self, model: str, dimension: int, pages: Iterable[list[edge.Point]]) -> None:
+        """A whole store in building/, with these points."""
         building = self._path / BUILDING
         config = edge.EdgeConfig(
             vectors={DENSE: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)},
             sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         )
-        try:
-            building.mkdir()
-            about = {"format": FORMAT, "model": space.model, "dimension": dimension}
-            (building / "store.json").write_text(json.dumps(about), "utf-8")
-            shard = edge.EdgeShard.create(str(building / "shard"), config)
-            for key in FILTERED:
-                schema = edge.KeywordIndexParams(is_tenant=key == "tenant")
-                shard.update(edge.UpdateOperation.create_field_index(key, schema))
-            shard.flush()
-            shard.close()
-            building.rename(self._path / CURRENT)
-        except Exception as exc:
-            shutil.rmtree(building, ignore_errors=True)
-            raise StoreError(f"no store can be made in {self._path}: {one_line(exc)}; set retrieval.store.path") from exc
+        building.mkdir()
+        about = {"format": FORMAT, "model": model, "dimension": dimension}
+        (building / "store.json").write_text(json.dumps(about), "utf-8")
+        shard = edge.EdgeShard.create(str(building / "shard"), config)
+        for key in FILTERED:
+            schema = edge.KeywordIndexParams(is_tenant=key == "tenant")
+            shard.update(edge.UpdateOperation.create_field_index(key, schema))
+        for points in pages:
+            shard.update(edge.UpdateOperation.upsert_points(points))
+        shard.flush()
+        shard.close()
 
     def _load(self, space: VectorSpace) -> int:
         """Open the shard; returns its dimension."""
@@ -141,8 +157,7 @@ class EdgeStore:
         tenant: str,
     ) -> list[Passage]:
         """See Store."""
-        wanted = {"tenant": tenant} if domain is None else {"tenant": tenant, "domain": domain}
-        seen = edge.Filter(must=[edge.FieldCondition(k, match=edge.MatchValue(v)) for k, v in wanted.items()])
+        seen = _filter(scope(tenant, domain))
         near = [edge.Query.Nearest(dense.tolist(), using=DENSE)]
         if sparse.indices:
             near.append(edge.Query.Nearest(_sparse(sparse), using=SPARSE))
@@ -155,9 +170,64 @@ class EdgeStore:
         points = self._call("searched", lambda shard: shard.query(request))
         return [to_passage(str(p.id), p.score, p.payload) for p in points]
 
-    def count(self) -> int:
+    def documents(self, tenant: str) -> list[StoredDocument]:
         """See Store."""
-        return self._call("read", lambda shard: shard.count(edge.CountRequest()))
+        keys = edge.PayloadSelector.Include(["file", "mark", "part", "parts", "held", "title", "domain", "provenance"])
+        seen = _filter(scope(tenant))
+        return to_documents(p.payload for page in self._call("read", lambda s: list(_scroll(s, seen, keys))) for p in page)
+
+    def chunks(self, tenant: str) -> Iterator[Chunk]:
+        """See Store."""
+        pages = self._call("read", lambda shard: list(_scroll(shard, _filter(scope(tenant)), True)))
+        return (to_chunk(str(p.id), p.payload) for page in pages for p in page)
+
+    def passages(self, tenant: str, file: str) -> list[Passage]:
+        """See Store."""
+        pages = self._call("read", lambda shard: list(_scroll(shard, _filter(scope(tenant, file=file)), True)))
+        points = [(p.id, p.payload or {}) for page in pages for p in page]
+        points.sort(key=lambda p: (p[1].get("mark", ""), p[1].get("part", 0)))
+        return [to_passage(str(id), 0.0, payload) for id, payload in points if not payload.get("held")]
+
+    def remove(self, tenant: str, file: str, keep: Collection[str] = ()) -> int:
+        """See Store."""
+        gone = _filter(scope(tenant, file=file), without=keep)
+
+        def delete(shard: edge.EdgeShard) -> int:
+            count = shard.count(edge.CountRequest(filter=gone))
+            if count:
+                self._need_space(WRITE_RESERVE)
+                shard.update(edge.UpdateOperation.delete_points_by_filter(gone))
+                shard.flush()
+            return count
+
+        return self._call("written", delete)
+
+    def purge(self) -> None:
+        """Edge marks points as removed, and leaves their text in its files and its log: so the others are copied to files of
+        their own, which take the place of those."""
+        current = self._path / CURRENT
+
+        def copy(shard: edge.EdgeShard) -> None:
+            about = json.loads((current / "store.json").read_text("utf-8"))
+            size = sum(f.stat().st_size for f in (current / "shard").rglob("*") if f.is_file())
+            self._need_space(WRITE_RESERVE + size)
+            pages = (
+                [edge.Point(id=p.id, vector=p.vector or {}, payload=p.payload) for p in page] for page in _scroll(shard, None, True, True)
+            )
+            shutil.rmtree(self._path / BUILDING, ignore_errors=True)
+            self._build(about["model"], about["dimension"], pages)
+            shard.close()
+            current.rename(self._path / OLD)
+            (self._path / BUILDING).rename(current)
+            self._shard = edge.EdgeShard.load(str(current / "shard"))
+            shutil.rmtree(self._path / OLD)
+
+        self._call("written", copy)
+
+    def count(self, tenant: str | None = None) -> int:
+        """See Store."""
+        seen = _filter(scope(tenant)) if tenant is not None else None
+        return self._call("read", lambda shard: shard.count(edge.CountRequest(filter=seen)))
 
     def close(self) -> None:
         """Flush, and let another process in."""
@@ -205,7 +275,7 @@ def _lock_folder(path: Path) -> int:
     """Make the folder if need be and take its lock; returns the descriptor that holds it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING))
+        strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING, OLD))
         if strange and not (path / CURRENT).is_dir():
             raise StoreError(f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of its own")
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -230,8 +300,27 @@ def _lock_folder(path: Path) -> int:
     return lock
 
 
+def _filter(wanted: Mapping[str, str], without: Collection[str] = ()) -> edge.Filter:
+    """All of `wanted`, which `scope` made; but for documents with the marks `without`."""
+    must: list[Any] = [edge.FieldCondition(k, match=edge.MatchValue(v)) for k, v in wanted.items()]
+    return edge.Filter(must=must, must_not=[edge.FieldCondition("mark", match=edge.MatchAny(list(without)))] if without else None)
+
+
+def _scroll(shard: edge.EdgeShard, seen: edge.Filter | None, payload: Any, vectors: bool = False) -> Iterator[list[edge.Record]]:
+    offset: Any = None
+    while True:
+        points, offset = shard.scroll(edge.ScrollRequest(offset=offset, limit=PAGE, filter=seen, with_payload=payload, with_vector=vectors))
+        yield points
+        if offset is None:
+            return
+
+
+def _copy(point: edge.Record) -> edge.Point:
+    return edge.Point(id=point.id, vector=point.vector or {}, payload=point.payload)
+
+
 def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> edge.Point:
-    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)}
+    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)} if not chunk.held else {}
     return edge.Point(id=chunk.id, vector=vector, payload=to_payload(chunk))
 
 

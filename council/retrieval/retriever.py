@@ -14,7 +14,7 @@ from council.errors import DocumentError, StoreError
 from council.retrieval.embedder import Embedder
 from council.retrieval.index import Index, IndexReport, Progress
 from council.retrieval.sparse import SparseEmbedder
-from council.retrieval.store import Store, VectorSpace
+from council.retrieval.store import Store, StoredDocument, VectorSpace
 from council.types import Passage, Question
 
 NEAR: Final = 0.9
@@ -83,9 +83,36 @@ class Retriever:
         tenant: str = "default",
         domain: str | None = None,
         progress: Progress | None = None,
+        prune: bool = False,
+        dry_run: bool = False,
     ) -> IndexReport:
         """Add files and folders; `domain` is that of documents that name none. See Index.add."""
-        return self._index.add(paths, tenant, domain, progress)
+        return self._index.add(paths, tenant, domain, progress, prune, dry_run)
+
+    def documents(self, tenant: str = "default") -> list[StoredDocument]:
+        """What a tenant has, by file."""
+        return self._store.documents(tenant)
+
+    def passages(self, file: str | os.PathLike[str], tenant: str = "default") -> list[Passage]:
+        """What a file holds, in order. Raises DocumentError if the tenant has none of that name."""
+        return self._store.passages(tenant, self._known(file, tenant))
+
+    def remove(self, files: Sequence[str | os.PathLike[str]], tenant: str = "default") -> int:
+        """Remove files from the store, and what they held from its disk; returns how many passages these were. Raises
+        DocumentError, and removes nothing, if the tenant has none of one name."""
+        known = [self._known(file, tenant) for file in files]
+        removed = sum(self._store.remove(tenant, file) for file in known)
+        if removed:
+            self._store.purge()
+        return removed
+
+    def _known(self, file: str | os.PathLike[str], tenant: str) -> str:
+        """The name that the store has a file under: its absolute path; as it was given, where another machine indexed it."""
+        names, files = [os.path.abspath(file), os.fspath(file)], {d.file for d in self._store.documents(tenant)}
+        found = next((name for name in names if name in files), None)
+        if found is None:
+            raise DocumentError(f"the store has no document {os.fspath(file)!r} of the tenant {tenant!r}; see `council documents list`")
+        return found
 
     def count(self) -> int:
         """Passages in the store, of all tenants."""

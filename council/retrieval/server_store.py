@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,8 +24,12 @@ from council.retrieval.store import (
     RRF_WEIGHTS,
     SPARSE,
     Chunk,
+    StoredDocument,
     VectorSpace,
     check_shapes,
+    scope,
+    to_chunk,
+    to_documents,
     to_passage,
     to_payload,
 )
@@ -34,6 +38,8 @@ from council.types import Passage
 T = TypeVar("T")
 
 TIMEOUT_S: Final = 30
+PAGE: Final = 1024
+"""Points that are read at once."""
 
 
 class ServerStore:
@@ -115,8 +121,7 @@ class ServerStore:
         """See Store."""
         if not self._dimension and not self._found():
             return []
-        wanted = {"tenant": tenant} if domain is None else {"tenant": tenant, "domain": domain}
-        seen = models.Filter(must=[models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()])
+        seen = _filter(scope(tenant, domain))
         near = [models.Prefetch(query=dense.tolist(), using=DENSE, filter=seen, limit=prefetch)]
         if sparse.indices:
             near.append(models.Prefetch(query=_sparse(sparse), using=SPARSE, filter=seen, limit=prefetch))
@@ -131,11 +136,53 @@ class ServerStore:
         )
         return [to_passage(str(p.id), p.score, p.payload) for p in fused.points]
 
-    def count(self) -> int:
+    def documents(self, tenant: str) -> list[StoredDocument]:
+        """See Store."""
+        keys = ["file", "mark", "part", "parts", "held", "title", "domain", "provenance"]
+        return to_documents(p.payload for p in self._scroll(scope(tenant), keys))
+
+    def chunks(self, tenant: str) -> Iterator[Chunk]:
+        """See Store."""
+        return (to_chunk(str(p.id), p.payload) for p in self._scroll(scope(tenant), True))
+
+    def passages(self, tenant: str, file: str) -> list[Passage]:
+        """See Store."""
+        points = [(p.id, p.payload or {}) for p in self._scroll(scope(tenant, file=file), True)]
+        points.sort(key=lambda p: (p[1].get("mark", ""), p[1].get("part", 0)))
+        return [to_passage(str(id), 0.0, payload) for id, payload in points if not payload.get("held")]
+
+    def remove(self, tenant: str, file: str, keep: Collection[str] = ()) -> int:
         """See Store."""
         if not self._dimension and not self._found():
             return 0
-        return self._call(lambda client: client.count(self._collection, exact=True)).count
+        gone = _filter(scope(tenant, file=file), without=keep)
+        count = self._call(lambda client: client.count(self._collection, count_filter=gone, exact=True)).count
+        if count:
+            self._call(lambda client: client.delete(self._collection, models.FilterSelector(filter=gone), wait=True))
+        return count
+
+    def purge(self) -> None:
+        """A server's optimizer sees to it in its own time."""
+
+    def _scroll(self, wanted: Mapping[str, str], payload: bool | list[str]) -> list[models.Record]:
+        if not self._dimension and not self._found():
+            return []
+        found: list[models.Record] = []
+        offset: Any = None
+        while True:
+            points, offset = self._call(
+                lambda client, o=offset: client.scroll(self._collection, _filter(wanted), limit=PAGE, offset=o, with_payload=payload)  # type: ignore[misc]
+            )
+            found += points
+            if offset is None:
+                return found
+
+    def count(self, tenant: str | None = None) -> int:
+        """See Store."""
+        if not self._dimension and not self._found():
+            return 0
+        seen = _filter(scope(tenant)) if tenant is not None else None
+        return self._call(lambda client: client.count(self._collection, count_filter=seen, exact=True)).count
 
     def close(self) -> None:
         """See Store."""
@@ -197,8 +244,15 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
+def _filter(wanted: Mapping[str, str], without: Collection[str] = ()) -> models.Filter:
+    """All of `wanted`, which `scope` made; but for documents with the marks `without`."""
+    must: list[Any] = [models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
+    others: list[Any] = [models.FieldCondition(key="mark", match=models.MatchAny(any=list(without)))] if without else []
+    return models.Filter(must=must, must_not=others or None)
+
+
 def _point(chunk: Chunk, dense: NDArray[np.float32], sparse: SparseVector) -> models.PointStruct:
-    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)}
+    vector: dict[str, Any] = {DENSE: dense.tolist(), SPARSE: _sparse(sparse)} if not chunk.held else {}
     return models.PointStruct(id=chunk.id, vector=vector, payload=to_payload(chunk))
 
 

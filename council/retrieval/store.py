@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from council.errors import StoreError
 from council.retrieval.sparse import SparseVector
 from council.types import Frozen, Passage, Provenance
 
+FORMAT: Final = 2
+"""Of what is stored; a store of another one is made again."""
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
-FILTERED: Final = ("tenant", "domain")
+FILTERED: Final = ("tenant", "domain", "file", "mark")
 """The payload's keys that queries filter on."""
 RRF_K: Final = 2
 """Reciprocal rank fusion scores 1 / (k + rank), ranks from 0; 2 is Qdrant's own default."""
@@ -26,14 +28,41 @@ each call; a hair less for the sparse one makes results repeatable."""
 
 
 class Chunk(Frozen):
-    """A passage as it is stored. `id` is a UUID made from its content."""
+    """A passage as it is stored. `id` is a UUID made from its tenant, its document and its place there."""
 
     id: str
     title: str
     text: str
     domain: str | None = None
-    tenant: str = "default"
+    tenant: str = Field("default", min_length=1)
     provenance: Provenance = Provenance()
+    file: str = ""
+    """The file that it was read from: what changes or disappears as one."""
+    mark: str = ""
+    """A hash of its whole document and of how that was cut."""
+    part: int = 0
+    parts: int = 1
+    """Which of the document's chunks it is, from 0, and how many there are."""
+    held: str = ""
+    """Why it is held back; such a chunk has no vectors, so that no query finds it."""
+
+
+class StoredDocument(Frozen):
+    """A document of a tenant. It is whole when all its chunks are there, those that are held back among them."""
+
+    file: str
+    mark: str
+    title: str
+    domain: str | None
+    provenance: Provenance
+    chunks: int
+    parts: int
+    held: tuple[str, ...] = ()
+    """Why chunks of it are held back, each once."""
+
+    @property
+    def whole(self) -> bool:
+        return self.chunks == self.parts
 
 
 class VectorSpace(Protocol):
@@ -52,8 +81,28 @@ class Store(Protocol):
     def upsert(self, chunks: Sequence[Chunk], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> int:
         """Write the chunks, durably; those whose id is there already are replaced. Returns how many were new.
 
-        `dense` is [len(chunks), dimension].
+        `dense` is [len(chunks), dimension]; of a chunk that is held back, the vectors are not kept.
         """
+        ...
+
+    def documents(self, tenant: str) -> list[StoredDocument]:
+        """What the tenant has, by file and in the order of title."""
+        ...
+
+    def chunks(self, tenant: str) -> Iterator[Chunk]:
+        """All that the tenant has, what is held back included."""
+        ...
+
+    def passages(self, tenant: str, file: str) -> list[Passage]:
+        """What a file holds, in order, but for what is held back."""
+        ...
+
+    def remove(self, tenant: str, file: str, keep: Collection[str] = ()) -> int:
+        """Remove a file's chunks, but for those of documents with the marks `keep`. Returns how many."""
+        ...
+
+    def purge(self) -> None:
+        """See to it that nothing that was removed is left on the disk, where that is in the store's hands."""
         ...
 
     def query(
@@ -71,8 +120,8 @@ class Store(Protocol):
         """
         ...
 
-    def count(self) -> int:
-        """Passages of all tenants."""
+    def count(self, tenant: str | None = None) -> int:
+        """Passages of a tenant; None: of all, which only the operator may know."""
         ...
 
     def close(self) -> None:
@@ -87,8 +136,44 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "text": chunk.text,
         "domain": chunk.domain,
         "tenant": chunk.tenant,
+        "file": chunk.file,
+        "mark": chunk.mark,
+        "part": chunk.part,
+        "parts": chunk.parts,
+        "held": chunk.held,
         "provenance": chunk.provenance.model_dump_json(),
     }
+
+
+def scope(tenant: str, domain: str | None = None, file: str | None = None, mark: str | None = None) -> dict[str, str]:
+    """What a stored chunk must match: the one place that says which chunks a caller may read or remove. No tenant, no scope.
+
+    Raises StoreError for a tenant without a name.
+    """
+    if not tenant:
+        raise StoreError("every read and write names its tenant, and this one has no name")
+    wanted = {"tenant": tenant, "domain": domain, "file": file, "mark": mark}
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def to_documents(payloads: Iterable[Mapping[str, Any] | None]) -> list[StoredDocument]:
+    """Documents from the payloads of their chunks."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for payload in payloads:
+        if payload is None or not {"file", "mark", "parts", "held", "provenance"} <= payload.keys():
+            raise StoreError("a stored point is no passage: use a store of the council's own")
+        found.setdefault((payload["file"], payload["mark"]), []).append(payload)
+    made = []
+    for (file, mark), chunks in found.items():
+        first = min(chunks, key=lambda c: int(c["part"]))
+        held = tuple(sorted({str(c["held"]) for c in chunks if c["held"]}))
+        made.append(
+            StoredDocument(
+                file=file, mark=mark, title=first["title"], domain=first["domain"], chunks=len(chunks), parts=first["parts"], held=held,
+                provenance=Provenance.model_validate_json(first["provenance"]),
+            )
+        )  # fmt: skip
+    return sorted(made, key=lambda d: (d.file, d.title, d.mark))
 
 
 def to_passage(id: str, score: float, payload: Mapping[str, Any] | None) -> Passage:
@@ -104,6 +189,16 @@ def to_passage(id: str, score: float, payload: Mapping[str, Any] | None) -> Pass
             score=score,
             provenance=provenance,
         )
+    except (KeyError, TypeError, ValueError, ValidationError) as exc:
+        raise StoreError(f"the stored point {id} is no passage: use a store of the council's own") from exc
+
+
+def to_chunk(id: str, payload: Mapping[str, Any] | None) -> Chunk:
+    """A stored point as a chunk; StoreError when something else wrote it."""
+    try:
+        fields = dict(payload or {})
+        provenance = Provenance.model_validate_json(fields.pop("provenance"))
+        return Chunk(id=id, provenance=provenance, **fields)
     except (KeyError, TypeError, ValueError, ValidationError) as exc:
         raise StoreError(f"the stored point {id} is no passage: use a store of the council's own") from exc
 

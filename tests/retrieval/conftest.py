@@ -29,7 +29,8 @@ class Space:
 
 
 def make_chunk(text: str, domain: str | None = None, tenant: str = "default", title: str = "") -> Chunk:
-    return Chunk(id=chunk_id(tenant, title, text, domain), title=title, text=text, domain=domain, tenant=tenant)
+    id = chunk_id(tenant, f"{title}/{domain}", text, 0)
+    return Chunk(id=id, title=title, text=text, domain=domain, tenant=tenant, file=text, mark=text)
 
 
 def vectors_of(chunks: list[Chunk], seed: int = 0) -> tuple[NDArray[np.float32], list[SparseVector]]:

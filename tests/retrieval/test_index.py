@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from council.config import RetrievalConfig
-from council.errors import ConfigError
-from council.retrieval import Embedder
+from council.errors import ConfigError, StoreError
+from council.retrieval import Embedder, IndexReport
 from council.retrieval.edge_store import EdgeStore
 from council.retrieval.index import Index, chunk_id
 from council.retrieval.sparse import SparseEmbedder
@@ -63,7 +64,7 @@ def test_what_is_skipped_is_named(index: Index, documents: Path) -> None:
 
 def test_nothing_to_index_is_a_report(index: Index, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert index.add([tmp_path / "empty"]).model_dump() == {"documents": 0, "chunks": 0, "new": 0, "skipped": ()}
+    assert index.add([tmp_path / "empty"]) == IndexReport(documents=0, chunks=0, new=0)
     assert index.add([]).chunks == 0
 
 
@@ -86,13 +87,110 @@ def test_progress_ends_at_the_total(index: Index, documents: Path) -> None:
     assert calls == sorted(calls)
 
 
-def test_an_id_is_the_hash_of_what_a_chunk_is() -> None:
-    ids = {chunk_id(*x) for x in [("a", "b", "c", "d"), ("a", "b", "c", None), ("ab", "", "c", "d"), ("a", "b", "cd", "")]}
+def test_an_id_is_the_hash_of_where_a_chunk_is() -> None:
+    ids = {chunk_id(*x) for x in [("a", "b", "c", 0), ("a", "b", "c", 1), ("ab", "", "c", 0), ("a", "bc", "", 0)]}
     assert len(ids) == 4
-    assert chunk_id("a", "b", "c", "d") == chunk_id("a", "b", "c", "d")
+    assert chunk_id("a", "b", "c", 0) == chunk_id("a", "b", "c", 0)
 
 
 def test_chunks_longer_than_the_model_reads_are_refused(opened: EdgeStore, embedder: Embedder) -> None:
     index = Index(RetrievalConfig(chunk_tokens=300), opened, embedder, SparseEmbedder())
     with pytest.raises(ConfigError, match=r"retrieval\.chunk_tokens: 300 is more than the 254 tokens"):
         index.add([])
+
+
+def texts(store: EdgeStore, tenant: str = "default") -> set[str]:
+    return {c.text for c in store.chunks(tenant) if not c.held}
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    for name, fact in (
+        ("ferry", "The ferry leaves at noon."),
+        ("light", "The light was built in 1911."),
+        ("mill", "The mill has six sails."),
+    ):
+        (folder / f"{name}.txt").write_text(fact)
+    return folder
+
+
+def test_what_has_changed_replaces_what_was_there(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    index.add([handbook])
+    (handbook / "ferry.txt").write_text("The ferry leaves at one.")
+    report = index.add([handbook])
+    assert (report.new, report.unchanged, report.removed) == (1, 2, 1)
+    assert report.changed == (str(handbook / "ferry.txt"),)
+    assert texts(opened) == {"The ferry leaves at one.", "The light was built in 1911.", "The mill has six sails."}
+
+
+def test_what_is_gone_goes_with_prune_alone(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    index.add([handbook])
+    (handbook / "mill.txt").unlink()
+    (handbook / "light.txt").write_bytes(bytes(range(256)) * 9)  # there, but no text any more: it is not gone
+    assert index.add([handbook]).removed == 0 and opened.count() == 3
+    told = index.add([handbook], prune=True, dry_run=True)
+    assert told.pruned == (str(handbook / "mill.txt"),) and told.removed == 1 and opened.count() == 3
+    assert index.add([handbook], prune=True).pruned == told.pruned
+    assert texts(opened) == {"The ferry leaves at noon.", "The light was built in 1911."}
+    assert not index.add([handbook / "ferry.txt"], prune=True).pruned  # only under the paths that are given
+
+
+def test_a_dry_run_changes_nothing(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    assert index.add([handbook], dry_run=True).new == 3 and opened.count() == 0
+
+
+def test_an_interrupted_run_goes_on_with_nothing_lost_and_nothing_double(
+    index: Index, opened: EdgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for n in range(60):
+        (folder / f"{n}.md").write_text(
+            f"# Number {n}\n\n" + " ".join(f"Fact {n} {word} stands alone here." for word in "abcdefghijklmnop")
+        )
+    monkeypatch.setattr("council.retrieval.index.WRITE", 50)
+    write, calls = opened.upsert, list[int]()
+
+    def dying(*args: Any) -> int:
+        calls.append(1)
+        if len(calls) == 3:
+            raise StoreError("the machine went down")
+        return write(*args)
+
+    monkeypatch.setattr(opened, "upsert", dying)
+    with pytest.raises(StoreError):
+        index.add([folder])
+    half = opened.count()
+    assert half == 100
+    report = index.add([folder])
+    assert 0 < report.unchanged < 60 and report.chunks == opened.count()
+    assert {d.whole for d in opened.documents("default")} == {True} and len(opened.documents("default")) == 60
+    assert index.add([folder]).unchanged == 60
+
+
+def test_what_another_document_says_is_held_back_and_comes_back_when_that_goes(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    copy = handbook / "zcopy.txt"
+    copy.write_text("the FERRY leaves at noon")
+    report = index.add([handbook])
+    assert report.duplicates == 1 and len(texts(opened)) == 3
+    held = [d for d in opened.documents("default") if d.held]
+    assert [(d.file, d.held) for d in held] == [(str(copy), (f"duplicate of {handbook / 'ferry.txt'}",))]
+    assert index.add([handbook]).unchanged == 4
+    (handbook / "ferry.txt").unlink()
+    index.add([handbook], prune=True)
+    assert "the FERRY leaves at noon" in texts(opened)
+
+
+def test_poor_text_is_held_back_with_the_reason(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    (handbook / "dump.txt").write_text("dGhpcyBpcyBub3QgdGV4dCBidXQgZGF0YSBpbiBiYXNlNjQ" * 8)
+    report = index.add([handbook])
+    assert report.poor >= 1 and len(texts(opened)) == 3
+    assert next(d for d in opened.documents("default") if d.held).held[0].startswith("poor: ")
+
+
+def test_tenants_do_not_hold_back_each_others_texts(index: Index, opened: EdgeStore, handbook: Path) -> None:
+    for tenant in ("a", "b"):
+        assert index.add([handbook], tenant=tenant).duplicates == 0
+    assert texts(opened, "a") == texts(opened, "b") and len(texts(opened, "a")) == 3

@@ -30,7 +30,7 @@ def pocket(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_the_public_names() -> None:
-    assert council.retrieval.__all__ == ["Embedder", "IndexReport", "Retriever", "Store"]
+    assert council.retrieval.__all__ == ["FORMAT", "Embedder", "IndexReport", "Retriever", "Store", "StoredDocument"]
 
 
 def test_the_pocket_library_answers_its_questions(pocket: Retriever) -> None:

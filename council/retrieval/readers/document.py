@@ -33,6 +33,8 @@ class Document(Frozen):
     pages: tuple[int, ...] = ()
     """Where in `text` each page begins; empty: it has no pages."""
     provenance: Provenance = Provenance()
+    file: str = ""
+    """The absolute path of the file that it was read from."""
 
 
 def make_document(source: str, title: str, text: str, details: Mapping[str, Any] | None = None, **rest: Any) -> Document:

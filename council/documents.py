@@ -1,0 +1,91 @@
+"""`council documents ...`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from council.config import parse_settings
+from council.rendering import render_rows
+from council.terminal import AsJson, Config, Settings, only_ours_on_stdout, plain_console
+
+if TYPE_CHECKING:
+    from council.orchestrator import Council
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and remove the documents that the members read.")
+Tenant = Annotated[str, typer.Option(help="Whose documents.")]
+
+
+@contextmanager
+def _opened(config: str, settings: list[str] | None) -> Iterator[Council]:
+    from council.orchestrator import Council
+
+    council = Council.from_config(config, parse_settings(settings))
+    try:
+        yield council
+    finally:
+        council.close()
+
+
+@app.command("list")
+def list_(
+    config: Config = "pocket",
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+    held: Annotated[bool, typer.Option("--held", help="Only those of which something is held back.")] = False,
+    settings: Settings = None,
+) -> None:
+    """What is in the store: file, title, passages, where it comes from, and what of it is held back."""
+    with only_ours_on_stdout() as out, _opened(config, settings) as council:
+        found = [d for d in council.documents(tenant) if d.held or not held]
+        if as_json:
+            print(json.dumps([d.model_dump(mode="json") for d in found], ensure_ascii=False), file=out)
+            return
+        rows = [
+            (
+                d.file,
+                d.title,
+                f"{d.chunks} of {d.parts}" if not d.whole else str(d.chunks),
+                d.provenance.origin,
+                d.domain or "",
+                "; ".join(d.held),
+            )
+            for d in found
+        ]
+        plain_console(out).print(render_rows(("file", "title", "passages", "origin", "domain", "held back"), rows))
+
+
+@app.command()
+def show(
+    file: Annotated[str, typer.Argument(help="A file that is in the store.")],
+    config: Config = "pocket",
+    tenant: Tenant = "default",
+    as_json: AsJson = False,
+    settings: Settings = None,
+) -> None:
+    """The passages of a file, as members would read them."""
+    with only_ours_on_stdout() as out, _opened(config, settings) as council:
+        passages = council.passages(file, tenant)
+        if as_json:
+            print(json.dumps([p.model_dump(mode="json") for p in passages], ensure_ascii=False), file=out)
+            return
+        for passage in passages:
+            page = passage.provenance.details.get("page")
+            print(f"{passage.title or 'untitled'}{f', page {page}' if page else ''}\n{passage.text}\n", file=out)
+
+
+@app.command()
+def remove(
+    files: Annotated[list[Path], typer.Argument(help="Files that are in the store; they stay on the disk where they are.")],
+    config: Config = "pocket",
+    tenant: Tenant = "default",
+    settings: Settings = None,
+) -> None:
+    """Remove documents from the store, and their text from its disk."""
+    with only_ours_on_stdout() as out, _opened(config, settings) as council:
+        print(f"{council.remove(files, tenant)} passages removed", file=out)
