@@ -66,6 +66,8 @@ class RetrievalConfig(Strict):
     overlap_tokens: int = Field(16, ge=0)
     library: str | None = None
     """Documents that fill the preset's own store: a folder; relative to the preset's file."""
+    on_failure: Literal["abstain", "answer_without"] = "abstain"
+    """What the council does while the store can't be read: abstain, or ask its members from memory; the verdict says so."""
     curation: CurationConfig = CurationConfig()
     store: StoreConfig = StoreConfig()
     embedder: EmbedderConfig = EmbedderConfig()
@@ -345,7 +347,7 @@ def fingerprint(config: CouncilConfig) -> str:
         del specialist["training_data"]
     if not config.asking.is_exact:
         rules["asking"] = [tree["asking"], costs, config.aggregator.min_agreement]
-    for section, keys in (("retrieval", ("store", "library")), ("aggregator", ("min_agreement", "calibration"))):
+    for section, keys in (("retrieval", ("store", "library", "on_failure")), ("aggregator", ("min_agreement", "calibration"))):
         for key in keys:
             del tree[section][key]
     tree["retrieval"]["embedder"] = tree["retrieval"]["embedder"]["model"]

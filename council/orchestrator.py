@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from council.aggregator import Calibration, Drift, Similarity
 from council.config import CouncilConfig, fingerprint, load_config
 from council.entailment import Entailment
-from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError
+from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError, StoreError
 from council.inquiry import Inquiry
 from council.loop import BackgroundLoop
 from council.panel import Panel
@@ -199,7 +199,7 @@ class Council:
         if self._router is None:
             self._prepare()
         asked = _as_question(question)
-        passages = self._retrieve(asked, True)
+        passages = self.retriever.retrieve(asked)
         panel = Panel(self.config, self._counters, None)
         prepared = [panel.prepare(asked.text, passages, n, w) for n, w in self._route(asked, None).asked.items()]
         if prepared and all(a.prompt is None for a in prepared):
@@ -256,9 +256,14 @@ class Council:
         names = self.check_names(specialists)
         plain = retrieval and names is None and question.domain is None and question.tenant == "default"
         calibration = self.calibration if plain else None  # on no other questions was it calibrated
-        (passages, retrieve_s), (route, route_s) = await asyncio.gather(
+        (found, retrieve_s), (route, route_s) = await asyncio.gather(
             self._timed(self._retrieve, question, retrieval), self._timed(self._route, question, names, calibration)
         )
+        lost = found if isinstance(found, StoreError) else None
+        if lost is not None and self.config.retrieval.on_failure == "abstain":
+            spent = {"retrieve": retrieve_s, "route": route_s, "total": time.monotonic() - started}
+            return Verdict(status="abstained", reason=f"No documents can be read: {lost}", domain=route.domain, timings_s=spent)
+        passages, calibration = (found, calibration) if lost is None else ([], None)
         inquiry = Inquiry(
             self.config, Panel(self.config, self._counters, self._hosts), self.likeness(question.text), self.similarity, self._threads,
             calibration, {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0},
@@ -266,7 +271,8 @@ class Council:
         verdict = await inquiry.verdict(question.text, passages, route)
         spent = inquiry.spent | {"total": time.monotonic() - started}
         return verdict.model_copy(update={
-            "reason": self._reason(verdict, passages, retrieval), "warnings": self._warnings(verdict) if calibration else (),
+            "reason": self._reason(verdict, passages, retrieval and lost is None),
+            "warnings": self._warnings(verdict) if calibration else (f"Answered without documents: {lost}",) if lost else (),
             "timings_s": {stage: round(seconds, 6) for stage, seconds in spent.items()},
         })  # fmt: skip
 
@@ -275,8 +281,12 @@ class Council:
         result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         return result, time.monotonic() - started
 
-    def _retrieve(self, question: Question, wanted: bool) -> list[Passage]:
-        return self.retriever.retrieve(question) if wanted else []
+    def _retrieve(self, question: Question, wanted: bool) -> list[Passage] | StoreError:
+        """Passages; or what keeps the store from giving any."""
+        try:
+            return self.retriever.retrieve(question) if wanted else []
+        except StoreError as exc:
+            return exc
 
     def _route(self, question: Question, names: Sequence[str] | None, calibration: Calibration | None = None) -> Route:
         assert self._router is not None

@@ -38,11 +38,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(
     answers: dict[str, dict[str, str]], store: Path, hosts: int = 1, aggregator: dict[str, Any] | None = None,
-    asking: dict[str, Any] | None = None, prompting: dict[str, Any] | None = None, **options: Any,
+    asking: dict[str, Any] | None = None, prompting: dict[str, Any] | None = None, on_failure: str = "abstain",
+    **options: Any,
 ) -> Council:  # fmt: skip
     tree = scripted_config(answers, hosts, **options) | {
-        "retrieval": {"store": {"path": str(store)}}, "aggregator": aggregator or {}, "routing": {"temperature": 100.0},
-        "asking": asking or {}, "prompting": prompting or {},
+        "retrieval": {"store": {"path": str(store)}, "on_failure": on_failure}, "aggregator": aggregator or {},
+        "routing": {"temperature": 100.0}, "asking": asking or {}, "prompting": prompting or {},
     }  # fmt: skip
     deadline = tree["engines"][0]["options"].pop("deadline_s", None)
     if deadline is not None:
@@ -248,3 +249,15 @@ def test_long_answers_keep_what_enough_members_say(ray_session: None, own_store:
     assert kept["The keeper has a dog."] == (False, 0.2)
     assert [s.text for s in verdict.sources] == [LIGHT]
     assert "a few plain sentences" in told
+
+
+@pytest.mark.parametrize(("policy", "status"), [("abstain", "abstained"), ("answer_without", "answered")])
+def test_a_store_that_fails_is_told_and_not_silently_missed(ray_session: None, own_store: Path, policy: str, status: str) -> None:
+    with make(agreeing(), own_store, on_failure=policy) as council:
+        assert council.ask(ASKED).status == "answered"
+        council.retriever.close()  # as though its disk or its server had gone
+        verdict = council.ask(ASKED)
+    assert verdict.status == status
+    said = " ".join((verdict.reason, *verdict.warnings))
+    assert "is closed" in said and ("No documents can be read" in said) == (policy == "abstain")
+    assert verdict.sources == () and verdict.confidence is None
