@@ -216,7 +216,7 @@ def test_disagreement_widens_within_its_budget(ray_session: None, own_store: Pat
 
 
 def test_a_budget_of_seconds_cuts_off_what_is_slow(ray_session: None, own_store: Path) -> None:
-    slow: dict[str, Any] = {"delays_s": {"physics": 30.0}, "asking": {"max_seconds": 2.0}, "hosts": 5}
+    slow: dict[str, Any] = {"delays_s": {"physics": 90.0}, "asking": {"max_seconds": 6.0}, "hosts": 5}
     with make(agreeing(), own_store, **slow) as council:
         verdict = council.ask(ASKED)
     assert verdict.status == "answered"
