@@ -44,7 +44,7 @@ def test_words_cut_at_the_end_of_a_line_are_joined() -> None:
 
 
 def test_chunks_of_a_pdf_carry_their_page(tmp_path: Path, embedder: Embedder) -> None:
-    pages = ["".join(f"Tide number {n} rises at {hour} and falls at {hour + 6}.\n" for hour in range(6)) for n in range(1, 4)]
+    pages = ["".join(f"Tide number {n} falls at {hour}.\n" for hour in range(6)) for n in range(1, 4)]
     write(tmp_path / "tides.pdf", make_pdf(pages, "/Author (N)"))
     with_pages = EdgeStore(tmp_path / "store", embedder)
     Index(RetrievalConfig(chunk_tokens=32, overlap_tokens=8), with_pages, embedder, SparseEmbedder()).add([tmp_path / "tides.pdf"])
