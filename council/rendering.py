@@ -79,6 +79,9 @@ def render_verdict(question: str, verdict: Verdict) -> RenderableType:
         style=STYLES[verdict.status],
     )
     warnings = [Text(w, style="yellow") for w in verdict.warnings]
+    if verdict.confidence is not None:
+        known = verdict.confidence
+        warnings.insert(0, Text(f"Right with a probability of {known.value:.0%}, as calibrated on {known.calibrated_on}.", style="dim"))
     said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), *warnings, *_claims(verdict), Text("")]
     if verdict.groups or any(o.error for o in verdict.opinions):
         said += [_groups(verdict), Text("")]

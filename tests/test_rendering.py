@@ -7,7 +7,7 @@ from io import StringIO
 from rich.console import Console
 
 from council.rendering import render_verdict
-from council.types import Candidate, Claim, Group, Opinion, Verdict
+from council.types import Candidate, Claim, Confidence, Group, Opinion, Verdict
 
 
 def shown(verdict: Verdict) -> str:
@@ -25,12 +25,22 @@ def test_dissent_failures_and_warnings_are_shown() -> None:
             agreement=0.6,
             calls=4,
             warnings=("Drift: look again.",),
+            confidence=Confidence(value=0.625, calibrated_on="138 questions of q.jsonl"),
             groups=(Group(answer="Ada", support=0.6, members=("law", "sea")), Group(answer="[red]Bo[/red]", support=0.4, members=("art",))),
             opinions=(Opinion(specialist="tax", weight=0.1, error="late: no answer within 1 s"),),
             timings_s={"total": 1.5},
         )
     )
-    for part in ("Ada", "[red]Bo[/red]", "law, sea", "tax", "late: no answer within 1 s", "Drift: look again.", "4 calls · 1.50 s"):
+    for part in (
+        "Ada",
+        "[red]Bo[/red]",
+        "law, sea",
+        "tax",
+        "late: no answer within 1 s",
+        "Drift: look again.",
+        "62%, as calibrated on 138",
+        "4 calls · 1.50 s",
+    ):
         assert part in text
 
 
