@@ -147,7 +147,7 @@ def test_two_good_texts_are_a_good_text(one: str, other: str) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("unit", [".", "a(", "; ", "ab ", " ", "a,", "\n", "é…", "=", "aB3", "x\t", "?! "])
 def test_a_long_text_of_anything_takes_no_long_time(unit: str) -> None:
-    judge(unit * 100_000 + "a")
+    assert judge(unit * 100_000 + "a").ok == (unit in ("a,", "x\t"))  # cells of a table, for all that is known
 
 
 def test_none_of_the_library_is_held_back() -> None:

@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from council.retrieval.documents import Document, read_documents
+
 
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -47,3 +49,18 @@ def repacked(docx: bytes, changes: Mapping[str, tuple[bytes, bytes]]) -> bytes:
             assert before in content
             new.writestr(name, content.replace(before, after, 1) if before else content)
     return out.getvalue()
+
+
+def read(path: Path) -> Document:
+    """The one document of a file."""
+    (document,) = read_documents([path]).documents
+    return document
+
+
+def why_not(path: Path) -> str:
+    """Why a file is skipped."""
+    reading = read_documents([path])
+    assert reading.documents == ()
+    ((where, why),) = reading.skipped
+    assert where == str(path)
+    return why

@@ -11,9 +11,8 @@ import docx
 import pytest
 from docx.document import Document as Docx
 
-from council.retrieval.documents import Document, read_documents
 from council.retrieval.readers import docx as reader
-from tests.retrieval.readers.made import repacked, write
+from tests.retrieval.readers.made import read, repacked, why_not, write
 
 BODY = "word/document.xml"
 
@@ -28,17 +27,6 @@ def made(text: str = "Gold is a metal.") -> bytes:
     document = docx.Document()
     document.add_paragraph(text)
     return saved(document)
-
-
-def read(path: Path) -> Document:
-    (document,) = read_documents([path]).documents
-    return document
-
-
-def why_not(path: Path) -> str:
-    reading = read_documents([path])
-    assert reading.documents == ()
-    return reading.skipped[0][1]
 
 
 def test_a_document_becomes_markdown(tmp_path: Path) -> None:

@@ -11,24 +11,11 @@ import pypdf
 import pytest
 
 from council.errors import DocumentError
-from council.retrieval.documents import Document, read_documents
+from council.retrieval.documents import read_documents
 from council.retrieval.readers import pdf
-from tests.retrieval.readers.made import make_pdf, write
+from tests.retrieval.readers.made import make_pdf, read, why_not, write
 
 INFO = "/Title (On  Gold) /Author (A. Person) /CreationDate (D:20200102030405Z)"
-
-
-def read(path: Path) -> Document:
-    (document,) = read_documents([path]).documents
-    return document
-
-
-def why_not(path: Path) -> str:
-    reading = read_documents([path])
-    assert reading.documents == ()
-    ((where, why),) = reading.skipped
-    assert where == str(path)
-    return why
 
 
 def test_the_pages_are_one_text_that_knows_where_each_begins(tmp_path: Path) -> None:
