@@ -180,6 +180,11 @@ class AggregatorConfig(Strict):
     entailment: EntailmentConfig | None = None
     """Where it is set, entailment in both directions takes the place of that cosine."""
 
+    @property
+    def alike_from(self) -> float:
+        """The likeness from which two answers are the same, of the kind that is configured."""
+        return self.entailment.threshold if self.entailment is not None else self.similarity
+
 
 class CouncilConfig(Strict):
     """A whole council."""

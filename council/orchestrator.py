@@ -318,12 +318,7 @@ class Council:
 
     def likeness(self, question: str) -> Similarity:
         """What tells whether two answers to this question mean the same: more is more alike."""
-        if self._entailment is None:
-            return self.similarity
-        entails, rules = self._entailment.about(question), self.config.aggregator
-        assert rules.entailment is not None
-        scale = rules.similarity / rules.entailment.threshold  # so that its threshold is that of cosines
-        return lambda answers: entails(answers) * scale
+        return self.similarity if self._entailment is None else self._entailment.about(question)
 
     @cached_property
     def _entailment(self) -> Entailment | None:

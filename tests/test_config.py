@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from council.config import CouncilConfig, load_config, presets
+from council.aggregator import decide
+from council.config import AggregatorConfig, CouncilConfig, EntailmentConfig, load_config, presets
 from council.errors import ConfigError
+from council.types import Opinion
 from tests.conftest import scripted_config
 
 
@@ -97,3 +100,13 @@ def test_files_that_extend_one_another_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("extends: nowhere.yaml\n", "utf-8")
     with pytest.raises(ConfigError, match=r"no config .*nowhere\.yaml"):
         load_config(tmp_path / "a.yaml")
+
+
+def test_answers_are_alike_from_the_threshold_of_what_compares_them() -> None:
+    assert AggregatorConfig(similarity=0.9).alike_from == 0.9
+    entailment = EntailmentConfig(model="a/model", threshold=0.6)
+    assert AggregatorConfig(similarity=0.9, entailment=entailment).alike_from == 0.6
+    votes = [Opinion(specialist=m, answer=a, text=a, weight=1.0) for m, a in (("a", "the quick boat"), ("b", "a fast ferry"))]
+    for threshold, groups in ((0.6, 1), (0.8, 2)):
+        rules = AggregatorConfig(entailment=entailment.model_copy(update={"threshold": threshold}))
+        assert len(decide(votes, rules, lambda texts: np.full((len(texts), len(texts)), 0.7)).groups) == groups

@@ -49,7 +49,7 @@ def decide(
     """
     votes = [Vote(o.specialist, o.answer, o.weight) for o in opinions if o.error is None and o.answer is not None]
     votes = _one_witness_each(votes, lineages or {})
-    ranked = group_answers(votes, similarity, config.similarity)
+    ranked = group_answers(votes, similarity, config.alike_from)
     groups = tuple(Group(answer=g.answer, support=g.share, members=_members(g)) for g in ranked)
     weight, voted = math.fsum(v.weight for v in votes), len({v.specialist for v in votes})
     agreement = groups[0].support * (weight / (weight + against) if against else 1.0) if groups else None

@@ -175,7 +175,7 @@ def fit_weights(
     members = [s.name for s in config.specialists]
     if len(questions) < LEAST_TO_FIT or any(s.lineage for s in config.specialists):
         return None, []
-    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.similarity)
+    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.alike_from)
     ballots = replace(ballots, domains=tuple(v.domain or "" for v in verdicts))
     _, low, _ = paired_interval(cross_fit(ballots, fit_log_odds).right, _by_routing(ballots, verdicts))
     if low <= 0:
@@ -200,7 +200,7 @@ def _worth(config: CouncilConfig, questions: Sequence[Labelled], verdicts: Seque
     questions, verdicts = [questions[i] for i in whole], [verdicts[i] for i in whole]
     if len(whole) < LEAST:
         return ""
-    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.similarity)
+    ballots = to_ballots(questions, verdicts, members, likeness, config.aggregator.alike_from)
     inside, outside = halves(ballots)
     best = int(ballots.right[inside].mean(0).argmax())
     gain, low, high = paired_interval(_by_routing(ballots, verdicts)[outside], ballots.right[outside, best])

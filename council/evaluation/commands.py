@@ -117,7 +117,7 @@ def run(
     check_votes(chosen)
     with Council(chosen) as council:
         verdicts = _asked(council, questions, out, not no_retrieval)
-        members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.similarity
+        members, threshold = [s.name for s in council.config.specialists], council.config.aggregator.alike_from
         ballots = to_ballots(questions, verdicts, members, council.likeness, threshold)
     with Console(stderr=True).status("measuring"):
         inside, outside = halves(ballots, seed=seed)
