@@ -59,7 +59,7 @@ class RetrievalConfig(Strict):
     """Which passages the members share."""
 
     top_k: int = Field(4, ge=1)
-    prefetch: int = Field(20, ge=1)
+    prefetch: int = Field(50, ge=1)
     """Candidates from each of the dense and the sparse query, before fusion."""
     chunk_tokens: int = Field(96, ge=16)
     """Passage length, in tokens of the embedder."""

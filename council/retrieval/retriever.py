@@ -39,7 +39,7 @@ class Retriever:
     ) -> None:
         self._config = config
         self.embedder = embedder or Embedder(config.embedder)
-        self._sparse = SparseEmbedder()
+        self._sparse = SparseEmbedder(config.chunk_tokens)
         self._store = open_store(config.store, preset_store, self.embedder)
         self._index = Index(config, self._store, self.embedder, self._sparse)
         try:

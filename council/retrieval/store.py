@@ -14,7 +14,7 @@ from council.errors import StoreError
 from council.retrieval.sparse import SparseVector
 from council.types import Frozen, Passage, Provenance
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of what is stored; a store of another one is made again."""
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
@@ -22,9 +22,9 @@ FILTERED: Final = ("tenant", "domain", "file", "mark")
 """The payload's keys that queries filter on."""
 RRF_K: Final = 2
 """Reciprocal rank fusion scores 1 / (k + rank), ranks from 0; 2 is Qdrant's own default."""
-RRF_WEIGHTS: Final = (1.0, 0.99)
-"""Of the dense and the sparse query. Equal ones tie whenever two passages swap ranks, and Qdrant breaks ties anew at
-each call; a hair less for the sparse one makes results repeatable."""
+RRF_WEIGHTS: Final = (0.3, 0.7)
+"""Of the dense and the sparse query. Qdrant's weights are not free of scale: 1 and 2.33 rank otherwise, and worse. Equal
+ones would tie whenever two passages swap ranks, and Qdrant breaks ties anew at each call."""
 
 
 class Chunk(Frozen):
