@@ -36,6 +36,13 @@ class StoreConfig(Strict):
     api_key_env: str | None = None
     """The environment variable that holds the server's key."""
     collection: str = Field("council", pattern=r"^[A-Za-z0-9_-]+$")
+    """The alias on a server; it names the collection that is of the embedder at hand."""
+    read_url: str | None = None
+    """Of a server that is read in place of `url`: a replica."""
+    read_only: bool = False
+    """Whether this process may write to the server."""
+    quantization: Literal["none", "scalar", "binary"] = "none"
+    """Of the dense vectors on a server: a quarter, or a thirty-second, of their memory; the best are rescored with whole ones."""
 
 
 class EmbedderConfig(Strict):
@@ -44,6 +51,9 @@ class EmbedderConfig(Strict):
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     device: str = "cpu"
     batch_size: int = Field(64, ge=1)
+    cache: bool = True
+    """Whether vectors of passages are kept beside the store by the hash of their text: a changed document is embedded where it
+    has changed."""
 
 
 class CurationConfig(Strict):
@@ -55,12 +65,59 @@ class CurationConfig(Strict):
     """Boilerplate, gibberish, encoded data and the like."""
 
 
+class OriginsConfig(Strict):
+    """How much text that models wrote the members may be shown (Alemohammad et al. 2023: models that feed on their own output
+    decay)."""
+
+    machine: float = Field(0.5, ge=0, le=1)
+    """The most of the `top_k` places that machine text takes, what the council said included."""
+    council: float = Field(0.0, ge=0, le=1)
+    """The most of them that what the council itself said takes."""
+    preference: float = Field(0.1, ge=0, le=1)
+    """The part of its score that a passage loses which a model wrote."""
+
+
+class RerankConfig(Strict):
+    """A cross-encoder, which reads the question and a passage together."""
+
+    model: str
+    """A folder, or the name on the hub of one that was fetched, such as cross-encoder/ms-marco-MiniLM-L6-v2."""
+    device: str = "cpu"
+    batch_size: int = Field(32, ge=1)
+    candidates: int = Field(20, ge=1)
+    """How many of the best it puts into another order."""
+
+
+class RecencyConfig(Strict):
+    """A preference for what is recent. Passages without a date count as one half-life old."""
+
+    half_life_days: float = Field(365.0, gt=0)
+    weight: float = Field(0.3, gt=0, le=1)
+    """The part of its score that an infinitely old passage loses."""
+
+
 class RetrievalConfig(Strict):
     """Which passages the members share."""
 
     top_k: int = Field(4, ge=1)
+    search: Literal["hybrid", "dense", "sparse"] = "hybrid"
     prefetch: int = Field(50, ge=1)
     """Candidates from each of the dense and the sparse query, before fusion."""
+    expand: bool = False
+    """Whether a second query is made of the question's own content words."""
+    min_likeness: float = Field(0.0, ge=0, le=1)
+    """The cosine with the question below which a passage is not shown: no context is better than noise."""
+    routed: Literal["off", "prefer", "only"] = "off"
+    """What passages of the domain of the specialist whom routing prefers are: no better, better, or the only ones."""
+    recency: RecencyConfig | None = None
+    rerank: RerankConfig | None = None
+    diversity: float = Field(0.0, ge=0, lt=1)
+    """How much likeness to better passages counts against a passage (maximal marginal relevance); 0: not at all."""
+    neighbours: int = Field(0, ge=0)
+    """How many of the passages before and after it in its document are joined to one that was found."""
+    origins: OriginsConfig = OriginsConfig()
+    examples: int = Field(2, ge=0)
+    """How many worked examples members are shown, of those that `council examples add` stored."""
     chunk_tokens: int = Field(96, ge=16)
     """Passage length, in tokens of the embedder."""
     overlap_tokens: int = Field(16, ge=0)
@@ -98,6 +155,14 @@ class PromptingConfig(Strict):
     """`passages_first` lets members of the same weights share the passages' part of the engine's prefix cache."""
     rotate: bool = True
     """Whether each member sees the passages in an order of its own."""
+    ends_from: int = Field(7, ge=3)
+    """From this many passages on, the best stand at the ends of the context, which models read better than its middle (Liu et
+    al. 2023); where `rotate` is on, members differ in what stands first."""
+    quoting: Literal["fenced", "bare"] = "fenced"
+    """`fenced`: each passage stands in marks of its own, and the members are told that it is quoted material. `bare`: as the
+    pocket models were trained, a number, a title and a line."""
+    example_share: float = Field(0.25, gt=0, lt=1)
+    """The most of a member's token budget that worked examples take."""
     answers: Answers = "short"
     """`short`: a few words, which are voted on. `long`: sentences; the council's answer keeps those that enough members say."""
 
@@ -133,6 +198,13 @@ class AskingConfig(Strict):
     """Sampling ends when the leading answer is the majority with this probability."""
     orders: int = Field(1, ge=1)
     """For `orders`: how many more of each member, at most."""
+    each_in_orders: int = Field(1, ge=1)
+    """In how many orders of the passages each member is asked at once. It votes with its weight times the share of its leading
+    answer: who answers by the order of what it reads counts for less."""
+    check_context: float = Field(0.0, ge=0, le=1)
+    """The share of answered questions of which it is found out what the agreement rests on, at two more calls a member."""
+    on_contradiction: Literal["report", "abstain"] = "abstain"
+    """What is done where that check finds that passages contradict one another."""
     max_calls: int | None = Field(None, ge=1)
     """Generations a question may cost; None, here and below: no limit."""
     max_tokens: int | None = Field(None, ge=1)

@@ -10,15 +10,13 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from council.cross_encoder import load_cross_encoder, unchanged
 from council.errors import ConfigError
-from specialists.protocol import WeightsMissing
-from specialists.tokens import locate
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -66,7 +64,7 @@ class Entailment:
                 prompt="",  # the folder may come with one
                 batch_size=self._batch_size,
                 show_progress_bar=False,
-                activation_fn=_unchanged,  # the folder may name another, and softmax must see logits
+                activation_fn=unchanged,
                 apply_softmax=True,
             )
         shares = np.asarray(logits, dtype=np.float64)[:, label]
@@ -75,10 +73,6 @@ class Entailment:
         rows, columns = zip(*places, strict=True)
         found[rows, columns] = shares
         return found
-
-
-def _unchanged(scores: Any) -> Any:
-    return scores
 
 
 def _statements(model: CrossEncoder, question: str, answers: Sequence[str]) -> dict[int, str]:
@@ -102,44 +96,13 @@ def _statements(model: CrossEncoder, question: str, answers: Sequence[str]) -> d
 
 
 def _load(name: str, device: str) -> tuple[CrossEncoder, int]:
-    try:
-        where = locate("the entailment model", name)
-    except WeightsMissing as exc:
-        raise ConfigError(str(exc)) from exc
-    if Path(where).is_dir() and not any(Path(where).glob("*.safetensors")):
-        raise ConfigError(f"the entailment model at {where} has no *.safetensors, and no other weights are read: save it as safetensors")
-    try:
-        from sentence_transformers import CrossEncoder
-        from transformers.utils import logging
-    except ImportError as exc:
-        raise ConfigError(f"entailment needs sentence-transformers: install it ({_one_line(exc)})") from exc
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        model = CrossEncoder(
-            where,
-            device=device,
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-            # An answer that says [SEP] must not end the statement that it stands in.
-            processor_kwargs={"split_special_tokens": True},
-        ).eval()
-    except Exception as exc:  # the libraries raise many kinds, none of which tells its user what to do
-        raise ConfigError(
-            f"the entailment model {name!r} can't be loaded on {device!r}: fetch it with `hf download {name}`, or name the "
-            f"folder of another ({_one_line(exc)})"
-        ) from exc
+    model = load_cross_encoder("entailment model", name, device)
     return model, _label(name, model)
 
 
 def _label(name: str, model: CrossEncoder) -> int:
-    """The index of the label entailment. Raises ConfigError for a model that doesn't classify pairs of plain texts so."""
+    """The index of the label entailment. Raises ConfigError for a model that has none."""
     config: Any = model.config
-    # Without weights of its own for its labels, a model would make them up, others at each start.
-    made_for = config.architectures or []
-    if len(model) != 1 or model.modalities != ["text"] or not any(a.endswith("ForSequenceClassification") for a in made_for):
-        raise ConfigError(f"the entailment model {name!r} is no plain sequence classifier ({', '.join(made_for)}): choose another model")
     labels = {int(i): str(label) for i, label in config.id2label.items()}
     index = next((i for i, label in labels.items() if label.strip().casefold() == "entailment"), None)
     if index is None or len(labels) < 2:
@@ -148,7 +111,3 @@ def _label(name: str, model: CrossEncoder) -> int:
             "inference that has the label entailment and another, such as cross-encoder/nli-deberta-v3-small"
         )
     return index
-
-
-def _one_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0]

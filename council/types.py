@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["answered", "abstained", "failed"]
 RoundKind = Literal["members", "samples", "orders"]
-Origin = Literal["human", "generated", "unknown"]
+Origin = Literal["human", "machine", "council", "unknown"]
+"""Who wrote a text: a person, a model, this system itself, or it is not known."""
+Grounds = Literal["one passage", "the context", "the members"]
 
 NOT_KNOWN = "not known"
 """The answer of an opinion, and of its group, that the passages do not tell."""
@@ -24,6 +26,8 @@ class Question(Frozen):
     """A question, and which documents may be used for it."""
 
     text: str
+    queries: tuple[str, ...] = ()
+    """Other words for it, which passages are searched with besides; members do not see them."""
     domain: str | None = None
     """Only passages of this domain are retrieved; None: of all domains."""
     tenant: str = "default"
@@ -31,15 +35,21 @@ class Question(Frozen):
 
 
 class Provenance(Frozen):
-    """Where a passage comes from. `generated` text was written by a model; it never passes for a person's."""
+    """Where a passage comes from. Text that a model wrote never passes for a person's. What is not known is blank."""
 
     origin: Origin = "unknown"
     source: str = ""
     """Where a reader can check: a file, a book, an address."""
     document: str = ""
     """The content hash of the whole document that the passage was cut from."""
+    author: str = ""
+    date: str = ""
+    """As the document has it; where it is ISO 8601 (its beginning is enough), retrieval can prefer what is recent."""
+    licence: str = ""
+    language: str = ""
+    """ISO 639-1, by the document's word or as recognised."""
     details: dict[str, Any] = Field(default_factory=dict)
-    """What else the document's record said of itself (author, licence, date)."""
+    """What else the document's record said of itself."""
 
 
 class Passage(Frozen):
@@ -50,7 +60,29 @@ class Passage(Frozen):
     text: str
     domain: str | None = None
     score: float = 0.0
+    likeness: float | None = None
+    """The cosine of its vector and the question's; None: it was not searched for."""
     provenance: Provenance = Provenance()
+
+
+class LeftOut(Frozen):
+    """A passage that was found and not shown to the members, and why."""
+
+    id: str
+    title: str
+    provenance: Provenance
+    why: str
+
+
+class Example(Frozen):
+    """A worked example: how a question is to be answered, or is not."""
+
+    id: str = ""
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+    right: bool
+    why: str = ""
+    domain: str | None = None
 
 
 class Opinion(Frozen):
@@ -71,6 +103,10 @@ class Opinion(Frozen):
     cached_tokens: int | None = None
     """Prompt tokens that the engine had computed before, for another prompt."""
     output_tokens: int = 0
+    passages: tuple[str, ...] = ()
+    """The ids of the passages that it was shown, in its order."""
+    passages_trimmed: tuple[str, ...] = ()
+    """Those of which it saw only the first sentences, for want of room."""
     passages_dropped: int = 0
     """How many retrieved passages did not fit into its token budget."""
     round: int = 0
@@ -133,7 +169,27 @@ class Source(Frozen):
     title: str
     text: str
     score: float
+    likeness: float | None = None
     provenance: Provenance
+
+
+class Grounding(Frozen):
+    """What the agreement rests on, found out by asking again with less to read.
+
+    `one passage`: without it the members no longer say so. `the members`: they say so without any passage. `the context`:
+    neither; no single passage is needed, and no passages at all is not enough.
+    """
+
+    rests_on: Grounds
+    passage: str
+    """The id of the passage that was left out: the best one in which the answer stands, else the best."""
+    without_it: str | None = None
+    """What the members say without it; None, here and below: nothing that agrees enough."""
+    without_any: str | None = None
+    contradicted: bool = False
+    """Without that passage they agree on something else, which the other passages tell: the passages contradict one another."""
+    opinions: tuple[Opinion, ...] = ()
+    """What they said then, without that passage first."""
 
 
 class Round(Frozen):
@@ -167,6 +223,13 @@ class Verdict(Frozen):
     candidates: tuple[Candidate, ...] = ()
     """The answers as the members judged them by likelihood, where that is configured."""
     sources: tuple[Source, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """What retrieval found and did not show: other passages say the same, it is too little like the question, or machine text
+    beyond its share."""
+    examples: tuple[Example, ...] = ()
+    """The worked examples that the members were shown."""
+    grounding: Grounding | None = None
+    """What the agreement rests on, where that was checked."""
     domain: str | None = None
     """What the question was taken to be about: its own domain, else that of the specialist whom routing prefers."""
     warnings: tuple[str, ...] = ()

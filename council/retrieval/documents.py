@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from council.errors import DocumentError
+from council.retrieval.language import language_of
 from council.retrieval.readers.csv import read_csv
 from council.retrieval.readers.document import MOST_BYTES, Document, Skipped, clean, shown
 from council.retrieval.readers.docx import read_docx
@@ -16,7 +17,7 @@ from council.retrieval.readers.html import read_html
 from council.retrieval.readers.jsonl import read_jsonl
 from council.retrieval.readers.pdf import read_pdf
 from council.retrieval.readers.plain import read_plain
-from council.types import Frozen
+from council.types import Frozen, Provenance
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "Document", "Reading", "Skipped", "read_documents"]
 
@@ -52,9 +53,9 @@ def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Reading:
     other suffixes are passed over.
 
     A PDF, DOCX, HTML page, Markdown or text is one document. A row of a CSV and a line of a `.jsonl` file is one: it
-    has `text`, and if wanted `title`, `domain`, `source`, `origin`; a JSON line also `id` and `provenance` (a mapping; it
-    and the id go into Provenance.details), a row also `author`, `date`, `licence` and `language`, and without `text` it
-    is lines of `column: value`.
+    has `text`, and if wanted `title`, `domain`, `source`, `origin`, `author`, `date`, `licence` and `language`; a JSON line also
+    `id` and `provenance` (a mapping; it and the id go into Provenance.details); a row without `text` is lines of `column:
+    value`. The language of a document that names none is recognised, where it can be.
     """
     documents: list[Document] = []
     skipped: list[Skipped] = []
@@ -132,4 +133,9 @@ def _read(path: Path, skipped: list[Skipped]) -> list[Document]:
     if not data:
         raise DocumentError("it is empty")
     where = shown(os.path.abspath(path))
-    return [document.model_copy(update={"file": where}) for document in reader(path, data, skipped)]
+    return [document.model_copy(update={"file": where, "provenance": _in_language(document)}) for document in reader(path, data, skipped)]
+
+
+def _in_language(document: Document) -> Provenance:
+    known = document.provenance
+    return known if known.language else known.model_copy(update={"language": language_of(document.text) or ""})

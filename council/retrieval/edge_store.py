@@ -28,18 +28,21 @@ from council.retrieval.store import (
     DENSE,
     FILTERED,
     FORMAT,
-    RRF_K,
-    RRF_WEIGHTS,
     SPARSE,
     Chunk,
+    Nearness,
+    Stored,
     StoredDocument,
+    VectorQuery,
     VectorSpace,
     check_shapes,
+    is_blank,
     scope,
     to_chunk,
     to_documents,
-    to_passage,
+    to_passages,
     to_payload,
+    to_vector,
 )
 from council.types import Passage
 
@@ -147,28 +150,25 @@ class EdgeStore:
 
         return self._call("written", write)
 
-    def query(
-        self,
-        dense: NDArray[np.float32],
-        sparse: SparseVector,
-        limit: int,
-        prefetch: int,
-        domain: str | None,
-        tenant: str,
-    ) -> list[Passage]:
+    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
         """See Store."""
         seen = _filter(scope(tenant, domain))
-        near = [edge.Query.Nearest(dense.tolist(), using=DENSE)]
-        if sparse.indices:
-            near.append(edge.Query.Nearest(_sparse(sparse), using=SPARSE))
-        request = edge.QueryRequest(
-            limit=limit,
-            query=edge.Fusion.Rrf(k=RRF_K, weights=list(RRF_WEIGHTS[: len(near)])),  # type: ignore[arg-type]
-            prefetches=[edge.Prefetch(limit=prefetch, query=q, filter=seen) for q in near],
-            with_payload=True,
-        )
-        points = self._call("searched", lambda shard: shard.query(request))
-        return [to_passage(str(p.id), p.score, p.payload) for p in points]
+
+        def search(shard: edge.EdgeShard, query: VectorQuery) -> list[Nearness]:
+            if isinstance(query, SparseVector):
+                near = edge.Query.Nearest(_sparse(query), using=SPARSE)
+            else:
+                near = edge.Query.Nearest(query.tolist(), using=DENSE)
+            points = shard.query(edge.QueryRequest(limit=limit, query=near, filter=seen)) if not is_blank(query) else []
+            return [(str(p.id), p.score) for p in points]
+
+        return self._call("searched", lambda shard: [search(shard, query) for query in queries])
+
+    def fetch(self, ids: Sequence[str], tenant: str) -> dict[str, Stored]:
+        """See Store."""
+        wanted = _filter(scope(tenant), ids)
+        pages = self._call("read", lambda shard: list(_scroll(shard, wanted, True, True))) if ids else []
+        return {str(p.id): Stored(to_chunk(str(p.id), p.payload), to_vector(p.vector)) for page in pages for p in page}
 
     def documents(self, tenant: str) -> list[StoredDocument]:
         """See Store."""
@@ -184,13 +184,11 @@ class EdgeStore:
     def passages(self, tenant: str, file: str) -> list[Passage]:
         """See Store."""
         pages = self._call("read", lambda shard: list(_scroll(shard, _filter(scope(tenant, file=file)), True)))
-        points = [(p.id, p.payload or {}) for page in pages for p in page]
-        points.sort(key=lambda p: (p[1].get("mark", ""), p[1].get("part", 0)))
-        return [to_passage(str(id), 0.0, payload) for id, payload in points if not payload.get("held")]
+        return to_passages(to_chunk(str(p.id), p.payload) for page in pages for p in page)
 
     def remove(self, tenant: str, file: str, keep: Collection[str] = ()) -> int:
         """See Store."""
-        gone = _filter(scope(tenant, file=file), without=keep)
+        gone = _filter(scope(tenant, file=file), spared=keep)
 
         def delete(shard: edge.EdgeShard) -> int:
             count = shard.count(edge.CountRequest(filter=gone))
@@ -211,9 +209,7 @@ class EdgeStore:
             about = json.loads((current / "store.json").read_text("utf-8"))
             size = sum(f.stat().st_size for f in (current / "shard").rglob("*") if f.is_file())
             self._need_space(WRITE_RESERVE + size)
-            pages = (
-                [edge.Point(id=p.id, vector=p.vector or {}, payload=p.payload) for p in page] for page in _scroll(shard, None, True, True)
-            )
+            pages = ([_copy(point) for point in page] for page in _scroll(shard, None, True, True))
             shutil.rmtree(self._path / BUILDING, ignore_errors=True)
             self._build(about["model"], about["dimension"], pages)
             shard.close()
@@ -300,10 +296,11 @@ def _lock_folder(path: Path) -> int:
     return lock
 
 
-def _filter(wanted: Mapping[str, str], without: Collection[str] = ()) -> edge.Filter:
-    """All of `wanted`, which `scope` made; but for documents with the marks `without`."""
+def _filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = ()) -> edge.Filter:
+    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for documents with the marks `spared`."""
     must: list[Any] = [edge.FieldCondition(k, match=edge.MatchValue(v)) for k, v in wanted.items()]
-    return edge.Filter(must=must, must_not=[edge.FieldCondition("mark", match=edge.MatchAny(list(without)))] if without else None)
+    must += [edge.HasIdCondition(set(ids))] if ids else []
+    return edge.Filter(must=must, must_not=[edge.FieldCondition("mark", match=edge.MatchAny(list(spared)))] if spared else None)
 
 
 def _scroll(shard: edge.EdgeShard, seen: edge.Filter | None, payload: Any, vectors: bool = False) -> Iterator[list[edge.Record]]:

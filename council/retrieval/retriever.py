@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from council.config import RetrievalConfig, StoreConfig
 from council.errors import DocumentError, StoreError
 from council.retrieval.embedder import Embedder
 from council.retrieval.index import Index, IndexReport, Progress
+from council.retrieval.rerank import Reranker
+from council.retrieval.search import Found, Searcher
 from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.store import Store, StoredDocument, VectorSpace
 from council.types import Passage, Question
-
-NEAR: Final = 0.9
-"""Share of words in common from which two passages say the same, if they agree in their numbers."""
-WORD: Final = re.compile(r"\w+")
 
 
 class Retriever:
@@ -41,6 +38,8 @@ class Retriever:
         self.embedder = embedder or Embedder(config.embedder)
         self._sparse = SparseEmbedder(config.chunk_tokens)
         self._store = open_store(config.store, preset_store, self.embedder)
+        reranker = Reranker(config.rerank) if config.rerank is not None else None
+        self._searcher = Searcher(config, self._store, self.embedder, self._sparse, reranker)
         self._index = Index(config, self._store, self.embedder, self._sparse)
         try:
             self._fill(progress)
@@ -61,21 +60,16 @@ class Retriever:
     def retrieve(self, question: Question, top_k: int | None = None) -> list[Passage]:
         """The best passages, best first: at most `top_k`, by default the config's. None when the store is empty.
 
-        `Passage.score` is the fused score of reciprocal ranks. Of passages that say the same, only the first is given.
+        `Passage.score` is what fusion, or a reranker, makes of it. Of passages that say the same, only the first is given.
         """
+        return list(self.search(question, top_k).passages)
+
+    def search(self, question: Question, top_k: int | None = None, routed: str | None = None) -> Found:
+        """The same, with what was left out. `routed` is the domain of the specialist whom routing prefers."""
         wanted = self._config.top_k if top_k is None else top_k
         if wanted < 1 or not question.text.strip() or not self._store.count():
-            return []
-        # Twice as many, since some may go as duplicates.
-        found = self._store.query(
-            self.embedder.embed([question.text])[0],
-            self._sparse.embed_query(question.text),
-            limit=2 * wanted,
-            prefetch=max(self._config.prefetch, 2 * wanted),
-            domain=question.domain,
-            tenant=question.tenant,
-        )
-        return without_duplicates(found)[:wanted]
+            return Found()
+        return self._searcher.search(question, wanted, routed)
 
     def index(
         self,
@@ -142,18 +136,3 @@ def open_store(config: StoreConfig, preset_store: Path | None, space: VectorSpac
     if path is None:
         raise StoreError("retrieval.store.path is not set: give a folder for the embedded store")
     return EdgeStore(path, space)
-
-
-def without_duplicates(passages: Iterable[Passage]) -> list[Passage]:
-    """The passages in order, without those that say nearly the same as an earlier one.
-
-    Two that differ in a number are both kept: they contradict each other, which the reader must see.
-    """
-    kept: list[tuple[Passage, list[str], set[str]]] = []
-    for passage in passages:
-        words = WORD.findall(passage.text.casefold())
-        bag = set(words)
-        numbers = [word for word in words if any(char.isdigit() for char in word)]
-        if not any(numbers == n and len(bag & b) >= NEAR * len(bag | b) for _, n, b in kept):
-            kept.append((passage, numbers, bag))
-    return [passage for passage, _, _ in kept]

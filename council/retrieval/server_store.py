@@ -20,18 +20,21 @@ from council.retrieval.sparse import SparseVector
 from council.retrieval.store import (
     DENSE,
     FILTERED,
-    RRF_K,
-    RRF_WEIGHTS,
     SPARSE,
     Chunk,
+    Nearness,
+    Stored,
     StoredDocument,
+    VectorQuery,
     VectorSpace,
     check_shapes,
+    is_blank,
     scope,
     to_chunk,
     to_documents,
-    to_passage,
+    to_passages,
     to_payload,
+    to_vector,
 )
 from council.types import Passage
 
@@ -109,32 +112,24 @@ class ServerStore:
         self._call(lambda client: client.upsert(self._collection, points, wait=True))
         return len(ids) - len(known)
 
-    def query(
-        self,
-        dense: NDArray[np.float32],
-        sparse: SparseVector,
-        limit: int,
-        prefetch: int,
-        domain: str | None,
-        tenant: str,
-    ) -> list[Passage]:
-        """See Store."""
-        if not self._dimension and not self._found():
-            return []
+    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
+        """See Store. All queries travel in one request."""
+        asked = [q for q in queries if not is_blank(q)]
+        if not asked or (not self._dimension and not self._found()):
+            return [[] for _ in queries]
         seen = _filter(scope(tenant, domain))
-        near = [models.Prefetch(query=dense.tolist(), using=DENSE, filter=seen, limit=prefetch)]
-        if sparse.indices:
-            near.append(models.Prefetch(query=_sparse(sparse), using=SPARSE, filter=seen, limit=prefetch))
-        fused = self._call(
-            lambda client: client.query_points(
-                self._collection,
-                prefetch=near,
-                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=list(RRF_WEIGHTS[: len(near)]))),
-                limit=limit,
-                with_payload=True,
-            )
-        )
-        return [to_passage(str(p.id), p.score, p.payload) for p in fused.points]
+        requests = [
+            models.QueryRequest(query=_sparse(q), using=SPARSE, filter=seen, limit=limit) if isinstance(q, SparseVector)
+            else models.QueryRequest(query=q.tolist(), using=DENSE, filter=seen, limit=limit)
+            for q in asked
+        ]  # fmt: skip
+        answers = iter(self._call(lambda client: client.query_batch_points(self._collection, requests)))
+        return [[] if is_blank(q) else [(str(p.id), p.score) for p in next(answers).points] for q in queries]
+
+    def fetch(self, ids: Sequence[str], tenant: str) -> dict[str, Stored]:
+        """See Store."""
+        points = self._scroll(scope(tenant), True, ids) if ids else []
+        return {str(p.id): Stored(to_chunk(str(p.id), p.payload), to_vector(p.vector)) for p in points}
 
     def documents(self, tenant: str) -> list[StoredDocument]:
         """See Store."""
@@ -147,15 +142,13 @@ class ServerStore:
 
     def passages(self, tenant: str, file: str) -> list[Passage]:
         """See Store."""
-        points = [(p.id, p.payload or {}) for p in self._scroll(scope(tenant, file=file), True)]
-        points.sort(key=lambda p: (p[1].get("mark", ""), p[1].get("part", 0)))
-        return [to_passage(str(id), 0.0, payload) for id, payload in points if not payload.get("held")]
+        return to_passages(to_chunk(str(p.id), p.payload) for p in self._scroll(scope(tenant, file=file), True))
 
     def remove(self, tenant: str, file: str, keep: Collection[str] = ()) -> int:
         """See Store."""
         if not self._dimension and not self._found():
             return 0
-        gone = _filter(scope(tenant, file=file), without=keep)
+        gone = _filter(scope(tenant, file=file), spared=keep)
         count = self._call(lambda client: client.count(self._collection, count_filter=gone, exact=True)).count
         if count:
             self._call(lambda client: client.delete(self._collection, models.FilterSelector(filter=gone), wait=True))
@@ -164,14 +157,18 @@ class ServerStore:
     def purge(self) -> None:
         """A server's optimizer sees to it in its own time."""
 
-    def _scroll(self, wanted: Mapping[str, str], payload: bool | list[str]) -> list[models.Record]:
+    def _scroll(self, wanted: Mapping[str, str], payload: bool | list[str], ids: Sequence[str] = ()) -> list[models.Record]:
+        """All of `wanted`; with `ids` those alone, and their dense vectors."""
+        seen, vectors = _filter(wanted, ids), [DENSE] if ids else False
         if not self._dimension and not self._found():
             return []
         found: list[models.Record] = []
         offset: Any = None
         while True:
             points, offset = self._call(
-                lambda client, o=offset: client.scroll(self._collection, _filter(wanted), limit=PAGE, offset=o, with_payload=payload)  # type: ignore[misc]
+                lambda client, o=offset: client.scroll(  # type: ignore[misc]
+                    self._collection, seen, limit=PAGE, offset=o, with_payload=payload, with_vectors=vectors
+                )
             )
             found += points
             if offset is None:
@@ -244,10 +241,11 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
-def _filter(wanted: Mapping[str, str], without: Collection[str] = ()) -> models.Filter:
-    """All of `wanted`, which `scope` made; but for documents with the marks `without`."""
+def _filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = ()) -> models.Filter:
+    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for documents with the marks `spared`."""
     must: list[Any] = [models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
-    others: list[Any] = [models.FieldCondition(key="mark", match=models.MatchAny(any=list(without)))] if without else []
+    must += [models.HasIdCondition(has_id=list(ids))] if ids else []
+    others: list[Any] = [models.FieldCondition(key="mark", match=models.MatchAny(any=list(spared)))] if spared else []
     return models.Filter(must=must, must_not=others or None)
 
 

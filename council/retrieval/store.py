@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,14 @@ from council.errors import StoreError
 from council.retrieval.sparse import SparseVector
 from council.types import Frozen, Passage, Provenance
 
+VectorQuery: TypeAlias = NDArray[np.float32] | SparseVector
+"""Dense, [dimension], or sparse."""
 FORMAT: Final = 3
 """Of what is stored; a store of another one is made again."""
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
 FILTERED: Final = ("tenant", "domain", "file", "mark")
 """The payload's keys that queries filter on."""
-RRF_K: Final = 2
-"""Reciprocal rank fusion scores 1 / (k + rank), ranks from 0; 2 is Qdrant's own default."""
-RRF_WEIGHTS: Final = (0.3, 0.7)
-"""Of the dense and the sparse query. Qdrant's weights are not free of scale: 1 and 2.33 rank otherwise, and worse. Equal
-ones would tie whenever two passages swap ranks, and Qdrant breaks ties anew at each call."""
 
 
 class Chunk(Frozen):
@@ -63,6 +60,18 @@ class StoredDocument(Frozen):
     @property
     def whole(self) -> bool:
         return self.chunks == self.parts
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A chunk as it was stored, with its dense vector, [dimension], of length 1; None: it is held back."""
+
+    chunk: Chunk
+    vector: NDArray[np.float32] | None
+
+
+Nearness: TypeAlias = tuple[str, float]
+"""A chunk's id, and the score of one query: a cosine, or BM25."""
 
 
 class VectorSpace(Protocol):
@@ -105,19 +114,15 @@ class Store(Protocol):
         """See to it that nothing that was removed is left on the disk, where that is in the store's hands."""
         ...
 
-    def query(
-        self,
-        dense: NDArray[np.float32],
-        sparse: SparseVector,
-        limit: int,
-        prefetch: int,
-        domain: str | None,
-        tenant: str,
-    ) -> list[Passage]:
-        """The best `limit` passages by reciprocal rank fusion of the `prefetch` nearest of each vector, best first.
+    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
+        """For each query the nearest `limit` chunks of its kind of vector, best first; [] for one without terms.
 
-        `dense` is [dimension]. Only passages of `tenant` are seen and, unless it is None, of `domain`.
+        Only passages of `tenant` are seen and, unless it is None, of `domain`.
         """
+        ...
+
+    def fetch(self, ids: Sequence[str], tenant: str) -> dict[str, Stored]:
+        """Chunks by id, what is held back included; those that the tenant does not have are left out."""
         ...
 
     def count(self, tenant: str | None = None) -> int:
@@ -127,6 +132,11 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
         ...
+
+
+def is_blank(query: VectorQuery) -> bool:
+    """Whether a query is a sparse one without terms, which finds nothing."""
+    return isinstance(query, SparseVector) and not query.indices
 
 
 def to_payload(chunk: Chunk) -> dict[str, Any]:
@@ -176,21 +186,16 @@ def to_documents(payloads: Iterable[Mapping[str, Any] | None]) -> list[StoredDoc
     return sorted(made, key=lambda d: (d.file, d.title, d.mark))
 
 
-def to_passage(id: str, score: float, payload: Mapping[str, Any] | None) -> Passage:
-    """A stored point as a passage; StoreError when something else wrote it."""
-    payload = payload or {}
-    try:
-        provenance = Provenance.model_validate(json.loads(payload["provenance"]))
-        return Passage(
-            id=id,
-            title=payload["title"],
-            text=payload["text"],
-            domain=payload["domain"],
-            score=score,
-            provenance=provenance,
-        )
-    except (KeyError, TypeError, ValueError, ValidationError) as exc:
-        raise StoreError(f"the stored point {id} is no passage: use a store of the council's own") from exc
+def to_passages(chunks: Iterable[Chunk]) -> list[Passage]:
+    """What a file holds, in order, but for what is held back."""
+    shown = sorted((c for c in chunks if not c.held), key=lambda c: (c.mark, c.part))
+    return [Passage(id=c.id, title=c.title, text=c.text, domain=c.domain, provenance=c.provenance) for c in shown]
+
+
+def to_vector(stored: Any) -> NDArray[np.float32] | None:
+    """The dense one of a stored point's vectors."""
+    dense = stored.get(DENSE) if isinstance(stored, dict) else None
+    return np.asarray(dense, np.float32) if dense is not None else None
 
 
 def to_chunk(id: str, payload: Mapping[str, Any] | None) -> Chunk:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from council.retrieval import Embedder
 from council.retrieval.edge_store import EdgeStore
 from council.retrieval.index import chunk_id
 from council.retrieval.sparse import SparseEmbedder, SparseVector
-from council.retrieval.store import Chunk
+from council.retrieval.store import Chunk, Store
 
 DIMENSION = 8
 
@@ -37,6 +38,16 @@ def vectors_of(chunks: list[Chunk], seed: int = 0) -> tuple[NDArray[np.float32],
     rows = np.random.default_rng(seed).normal(size=(len(chunks), DIMENSION)).astype(np.float32)
     bm25 = SparseEmbedder()
     return rows, [bm25.embed_document(c.text) for c in chunks]
+
+
+def found_by(
+    store: Store, dense: NDArray[np.float32], sparse: SparseVector, limit: int = 100, domain: str | None = None, tenant: str = "default"
+) -> list[Chunk]:
+    """What a query finds by either vector: in turn, the best by each, the next by each."""
+    lists = store.nearest([dense, sparse], limit, tenant, domain)
+    ids = dict.fromkeys(near[0] for pair in zip_longest(*lists) for near in pair if near is not None)
+    stored = store.fetch(list(ids), tenant)
+    return [stored[id].chunk for id in ids]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from council.retrieval import edge_store
 from council.retrieval.edge_store import CURRENT, EdgeStore
 from council.retrieval.sparse import SparseEmbedder, SparseVector
 
-from .conftest import DIMENSION, Space, make_chunk, vectors_of
+from .conftest import DIMENSION, Space, found_by, make_chunk, vectors_of
 
 CHUNKS = [
     make_chunk("neutrons have no charge", "physics"),
@@ -37,7 +38,7 @@ def filled(path: Path) -> EdgeStore:
 
 def found(store: EdgeStore, text: str, domain: str | None = None, tenant: str = "default", limit: int = 10) -> list[str]:
     dense = vectors_of(CHUNKS)[0][0]
-    return [p.text for p in store.query(dense, SparseEmbedder().embed_query(text), limit, 10, domain, tenant)]
+    return [c.text for c in found_by(store, dense, SparseEmbedder().embed_query(text), limit, domain, tenant)]
 
 
 def test_an_empty_store_finds_nothing(store: EdgeStore) -> None:
@@ -45,15 +46,28 @@ def test_an_empty_store_finds_nothing(store: EdgeStore) -> None:
     assert found(store, "neutrons") == []
 
 
-def test_both_queries_have_a_say_and_scores_fall(store: EdgeStore) -> None:
+def test_each_query_finds_by_its_own_vector_and_scores_fall(store: EdgeStore) -> None:
     dense, sparse = vectors_of(CHUNKS)
     store.upsert(CHUNKS, dense, sparse)
-    # The dense vector is the first chunk's, the word the second's: both lead, in front of all others.
-    passages = store.query(dense[0], SparseEmbedder().embed_query("insulin"), 10, 10, None, "default")
-    assert {p.text for p in passages[:2]} == {CHUNKS[0].text, CHUNKS[1].text}
-    scores = [p.score for p in passages]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[1] > scores[2]
+    # The dense vector is the first chunk's, the word the second's.
+    by_vector, by_word, by_nothing = store.nearest([dense[0], SparseEmbedder().embed_query("insulin"), SparseVector((), ())], 10, "default")
+    assert by_vector[0] == (CHUNKS[0].id, pytest.approx(1.0, abs=1e-5))
+    assert [id for id, _ in by_word] == [CHUNKS[1].id]
+    assert by_nothing == []
+    scores = [score for _, score in by_vector]
+    assert scores == sorted(scores, reverse=True) and len(scores) == sum(c.tenant == "default" for c in CHUNKS)
+
+
+def test_chunks_are_fetched_with_their_vectors_by_their_tenant_alone(store: EdgeStore) -> None:
+    dense, sparse = vectors_of(CHUNKS)
+    held = make_chunk("held back").model_copy(update={"held": "poor"})
+    store.upsert([*CHUNKS, held], np.vstack([dense, dense[:1]]), [*sparse, sparse[0]])
+    found = store.fetch([c.id for c in (*CHUNKS, held)], "default")
+    assert {id: s.chunk for id, s in found.items()} == {c.id: c for c in (*CHUNKS, held) if c.tenant == "default"}
+    vector = found[CHUNKS[0].id].vector
+    assert vector is not None and vector == pytest.approx(dense[0] / np.linalg.norm(dense[0]), abs=1e-5)
+    assert found[held.id].vector is None
+    assert store.fetch([], "default") == {} == store.fetch([str(uuid.uuid4())], "default")
 
 
 def test_the_same_query_gives_the_same_order(tmp_path: Path) -> None:
@@ -62,7 +76,7 @@ def test_the_same_query_gives_the_same_order(tmp_path: Path) -> None:
     dense, sparse = vectors_of(chunks)
     store = EdgeStore(tmp_path / "s", Space())
     store.upsert(chunks, dense, sparse)
-    orders = {tuple(p.id for p in store.query(dense[3], with_words, 8, 20, None, "default")) for _ in range(20)}
+    orders = {tuple(c.id for c in found_by(store, dense[3], with_words, 20)) for _ in range(20)}
     store.close()
     assert len(orders) == 1
 
@@ -200,7 +214,7 @@ def test_a_wrong_dimension_changes_nothing(store: EdgeStore) -> None:
     with pytest.raises(StoreError, match="the store wants"):
         store.upsert(CHUNKS[:1], np.ones((1, 3), np.float32), [SparseVector((), ())])
     with pytest.raises(StoreError, match="dim"):
-        store.query(np.ones(3, np.float32), SparseVector((), ()), 1, 1, None, "default")
+        store.nearest([np.ones(3, np.float32)], 1, "default")
     assert store.count() == len(CHUNKS)
 
 

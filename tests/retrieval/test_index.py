@@ -14,7 +14,8 @@ from council.retrieval import Embedder, IndexReport
 from council.retrieval.edge_store import EdgeStore
 from council.retrieval.index import Index, chunk_id
 from council.retrieval.sparse import SparseEmbedder
-from council.types import Passage
+from council.retrieval.store import Chunk
+from tests.retrieval.conftest import found_by
 
 LONG = "# Tides\n\n" + "\n\n".join(f"## Part {n}\n\n" + f"The tide of part {n} rises and falls. " * 12 for n in range(3))
 
@@ -36,7 +37,7 @@ def documents(tmp_path: Path) -> Path:
     (folder / "tides.md").write_text(LONG)
     (folder / "bad.txt").write_bytes(b"\xff")
     lines: list[object] = [
-        {"text": "Gold is a metal.", "title": "Gold", "domain": "physics", "origin": "generated", "source": "a book"},
+        {"text": "Gold is a metal.", "title": "Gold", "domain": "physics", "origin": "machine", "source": "a book"},
         {"text": "Gold is a metal.", "title": "Gold", "domain": "physics"},
         {"text": "x", "origin": "robot"},
     ]
@@ -44,8 +45,8 @@ def documents(tmp_path: Path) -> Path:
     return folder
 
 
-def every(store: EdgeStore, embedder: Embedder, domain: str | None = None) -> list[Passage]:
-    return store.query(embedder.embed(["tide"])[0], SparseEmbedder().embed_query("tide"), 100, 100, domain, "default")
+def every(store: EdgeStore, embedder: Embedder, domain: str | None = None) -> list[Chunk]:
+    return found_by(store, embedder.embed(["tide"])[0], SparseEmbedder().embed_query("tide"), domain=domain)
 
 
 def test_indexing_twice_adds_nothing(index: Index, opened: EdgeStore, documents: Path) -> None:

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 import council.retrieval
-from council.config import EmbedderConfig, RetrievalConfig, StoreConfig
+from council.config import EmbedderConfig, OriginsConfig, RetrievalConfig, StoreConfig
 from council.errors import DocumentError, EmbedderError, StoreError, StoreInUse
 from council.retrieval import Embedder, IndexReport, Retriever
-from council.retrieval.retriever import without_duplicates
-from council.types import Passage, Question
+from council.types import Question
 
 POCKET = Path(__file__).parents[2] / "configs" / "pocket"
 
 
 def config(path: Path | None = None, library: Path | None = None) -> RetrievalConfig:
-    return RetrievalConfig(store=StoreConfig(path=str(path) if path else None), library=str(library) if library else None)
+    origins = OriginsConfig(machine=1.0)  # the pocket library was written by a model
+    return RetrievalConfig(store=StoreConfig(path=str(path) if path else None), library=str(library) if library else None, origins=origins)
 
 
 @pytest.fixture(scope="module")
@@ -120,21 +120,6 @@ def test_an_existing_store_opens_without_the_model(embedder: Embedder, tmp_path:
         assert retriever.count() == 0
     with pytest.raises(EmbedderError, match="can't be loaded on 'no-such-device'"):
         unloadable.load()
-
-
-def passage(id: str, text: str) -> Passage:
-    return Passage(id=id, title="", text=text)
-
-
-def test_of_passages_that_say_the_same_the_first_is_kept() -> None:
-    base = "the quick brown fox jumps over a lazy dog while nine tired old cats watch from the garden wall"
-    same = [passage("1", base), passage("2", base.upper() + "!"), passage("3", base + " today"), passage("4", "other")]
-    assert [p.id for p in without_duplicates(same)] == ["1", "4"]
-
-
-def test_passages_that_differ_in_a_number_are_both_kept() -> None:
-    base = "the treaty was signed in a small town by the river after many long years of talks in"
-    assert len(without_duplicates([passage("1", f"{base} 1921"), passage("2", f"{base} 1912")])) == 2
 
 
 def test_duplicates_leave_room_for_others(embedder: Embedder, tmp_path: Path) -> None:

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from council.errors import StoreError
-from council.retrieval.store import check_shapes, to_passage, to_payload
+from council.retrieval.store import check_shapes, to_chunk, to_passages, to_payload
 from council.types import Provenance
 
 from .conftest import make_chunk, vectors_of
 
 
-def test_a_chunk_comes_back_as_its_passage() -> None:
-    provenance = Provenance(origin="generated", source="s", document="d", details={"big": 10**30, "list": [1, None]})
+def test_a_chunk_comes_back_as_it_was_and_as_a_passage() -> None:
+    provenance = Provenance(origin="machine", source="s", document="d", details={"big": 10**30, "list": [1, None]})
     chunk = make_chunk("text", "law", title="T").model_copy(update={"provenance": provenance})
-    passage = to_passage(chunk.id, 0.5, to_payload(chunk))
-    assert (passage.id, passage.title, passage.text, passage.domain) == (chunk.id, "T", "text", "law")
-    assert (passage.score, passage.provenance) == (0.5, provenance)
+    assert to_chunk(chunk.id, to_payload(chunk)) == chunk
+    (passage,) = to_passages([chunk, chunk.model_copy(update={"held": "poor"})])
+    assert (passage.id, passage.title, passage.text, passage.domain, passage.provenance) == (chunk.id, "T", "text", "law", provenance)
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"provenance": "["}, {"provenance": "{}", "title": 1, "text": "", "domain": 0}])
 def test_a_strangers_point_is_an_error(payload: dict[str, object] | None) -> None:
     with pytest.raises(StoreError, match="is no passage"):
-        to_passage("7", 1.0, payload)
+        to_chunk("7", payload)
 
 
 def test_vectors_must_fit_the_chunks() -> None:

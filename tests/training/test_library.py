@@ -32,7 +32,7 @@ def test_each_domain_has_what_the_recipe_needs(library: Library, domain: str) ->
     assert len(library.pick("train", domain)) == 30
     documents = (FOLDER / "library" / f"{domain}.jsonl").read_text().splitlines()
     assert len(documents) >= 40
-    assert all(json.loads(line)["origin"] == "generated" for line in documents)
+    assert all(json.loads(line)["origin"] == "machine" for line in documents)
 
 
 def test_twenty_questions_cross_domains(library: Library) -> None:

@@ -8,19 +8,17 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 from council.errors import DocumentError
-from council.retrieval.readers.document import MOST_BYTES, MOST_ROWS, Document, Skipped, clean, make_document, shown
+from council.retrieval.readers.document import MOST_BYTES, MOST_ROWS, NAMED, Document, Skipped, clean, make_document, provenance, shown
 from council.retrieval.readers.encoding import decode
-from council.types import Origin
 
 DELIMITERS: Final = ",;\t|"
 SAMPLE: Final = 64
 """Rows that tell the delimiter."""
 LONGEST_NAME: Final = 80
-KEPT: Final = ("author", "date", "licence", "language")
-MEANINGS: Final = {"license": "licence"} | {name: name for name in ("title", "text", "domain", "source", "origin", *KEPT)}
+MEANINGS: Final = {"license": "licence"} | {name: name for name in ("title", "text", "domain", "source", "origin", *NAMED)}
 """Columns that are used as what their name says; the case does not matter."""
 NUMBER: Final = re.compile(r"[-+]?[\d.,:/\s-]*\d[\d.,:/%\s-]*")
 
@@ -101,19 +99,17 @@ def _document(values: Sequence[str], columns: Sequence[str], where: str, stem: s
         is_first = bool(meaning) and meaning not in named
         if value and is_first:
             named[meaning] = value
-        if value and (not is_first or (meaning in KEPT and not has_text)):
+        if value and (not is_first or (meaning in NAMED and not has_text)):
             others.append((column, value))
     if has_text and "text" not in named:
         raise DocumentError("'text' is missing or empty")
-    origin = named.get("origin", "unknown").lower()
-    if origin not in get_args(Origin):
-        raise DocumentError(f"'origin' must be one of {', '.join(get_args(Origin))}")
     lines = "\n".join(f"{column}: {value}" if column else value for column, value in others)
     details = {column: value for column, value in others if column and has_text}
-    details |= {name: named[name] for name in KEPT if name in named}
+    details |= {name: named[name] for name in NAMED if name in named}
     text = named.get("text") or lines or named.get("title", "")
-    document = make_document(named.get("source", where), named.get("title", stem), text, details, domain=named.get("domain"))
-    return document.model_copy(update={"provenance": document.provenance.model_copy(update={"origin": origin})})
+    document = make_document(named.get("source", where), named.get("title", stem), text, domain=named.get("domain"))
+    origin = provenance(document.provenance.source, document.text, details, named.get("origin", "unknown").lower())
+    return document.model_copy(update={"provenance": origin})
 
 
 def _meaning(column: str) -> str:

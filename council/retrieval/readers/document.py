@@ -6,10 +6,10 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from council.errors import DocumentError
-from council.types import Frozen, Provenance
+from council.types import Frozen, Origin, Provenance
 
 MOST_BYTES: Final = 64 * 2**20
 """Of a file, and of the text that is unpacked from one."""
@@ -18,6 +18,11 @@ MOST_ROWS: Final = 1_000_000
 LONGEST_TITLE: Final = 300
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 CONTROL: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+
+NAMED: Final = ("author", "date", "licence", "language")
+"""What a document may say of itself that is a provenance's own field."""
+FORMER: Final = {"generated": "machine"}
+"""Words for an origin that are read, and written no more."""
 
 Skipped: TypeAlias = tuple[str, str]
 """What was left out (a path; of a line or a page: `path:line`, `path: page 3`), and why."""
@@ -43,8 +48,20 @@ def make_document(source: str, title: str, text: str, details: Mapping[str, Any]
     if not text.strip():
         raise DocumentError("it holds no text")
     kept = {key: clean(value) for key, value in (details or {}).items() if isinstance(value, str) and value.strip()}
-    provenance = Provenance(source=source, document=content_hash(text), details=kept)
-    return Document(title=clean_title(title), text=text, provenance=provenance, **rest)
+    return Document(title=clean_title(title), text=text, provenance=provenance(source, text, kept), **rest)
+
+
+def provenance(source: str, text: str, details: Mapping[str, Any], origin: str | None = None) -> Provenance:
+    """Where a text comes from; what its record says beside, in fields of its own where it has them. Raises DocumentError for an
+    origin that there is not."""
+    origin = FORMER.get(origin or "unknown", origin or "unknown")
+    if origin not in get_args(Origin):
+        raise DocumentError(f"'origin' must be one of {', '.join(get_args(Origin))}")
+    rest = {"licence" if key == "license" else key: value for key, value in details.items()}
+    named = {name: rest.pop(name) for name in NAMED if isinstance(rest.get(name), str)}
+    if len(named.get("language", "")) > 2:  # en-GB
+        named["language"] = re.split(r"[-_]", named["language"])[0].lower()
+    return Provenance(origin=origin, source=source, document=content_hash(text), details=rest, **named)
 
 
 def clean(text: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from council.errors import DocumentError
-from council.retrieval.readers.document import MOST_ROWS, SURROGATE, Document, Skipped, content_hash, shown
+from council.retrieval.readers.document import MOST_ROWS, NAMED, SURROGATE, Document, Skipped, provenance, shown
 from council.retrieval.readers.encoding import decode
-from council.types import Origin, Provenance
 
 
 def read_jsonl(path: Path, data: bytes, skipped: list[Skipped]) -> Iterator[Document]:
@@ -42,20 +41,14 @@ def _record(line: str, where: str) -> Document:
     text = _string(record, "text")
     if not text or not text.strip():
         raise DocumentError("'text' is missing or empty")
-    origin = record.get("origin", "unknown")
-    if origin not in get_args(Origin):
-        raise DocumentError(f"'origin' must be one of {', '.join(get_args(Origin))}")
     details = record.get("provenance", {})
     if not isinstance(details, dict):
         raise DocumentError("'provenance' must be an object")
     if "id" in record:
         details = {"id": record["id"], **details}
-    return Document(
-        title=_string(record, "title") or "",
-        text=text,
-        domain=_string(record, "domain") or None,
-        provenance=Provenance(origin=origin, source=_string(record, "source") or where, document=content_hash(text), details=details),
-    )
+    details |= {name: value for name in (*NAMED, "license") if (value := _string(record, name))}
+    origin = provenance(_string(record, "source") or where, text, details, _string(record, "origin"))
+    return Document(title=_string(record, "title") or "", text=text, domain=_string(record, "domain") or None, provenance=origin)
 
 
 def _string(record: dict[str, Any], key: str) -> str | None:

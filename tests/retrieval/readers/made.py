@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from council.retrieval.documents import Document, read_documents
+from council.retrieval.readers.document import NAMED
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -55,6 +56,11 @@ def read(path: Path) -> Document:
     """The one document of a file."""
     (document,) = read_documents([path]).documents
     return document
+
+
+def named(document: Document) -> dict[str, str]:
+    """What a document says of itself in its provenance's own fields."""
+    return {name: value for name in NAMED if (value := getattr(document.provenance, name))}
 
 
 def why_not(path: Path) -> str:

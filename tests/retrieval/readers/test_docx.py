@@ -44,7 +44,7 @@ def test_a_document_becomes_markdown(tmp_path: Path) -> None:
     found = read(write(tmp_path / "a.docx", saved(document)))
     assert found.text == "# Gold\n\nGold is a metal.\n\nName | Number\n\nGold Au | 79\n\n## Uses\n\n- Coins\n\n\\# no heading"
     assert (found.title, found.markdown) == ("Gold", True)
-    assert found.provenance.details == {"author": "A. Person", "language": "en", "date": "2020-01-02"}
+    assert (found.provenance.author, found.provenance.language, found.provenance.date) == ("A. Person", "en", "2020-01-02")
 
 
 def test_its_own_title_comes_first_and_the_file_name_last(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from council.retrieval.documents import Document, read_documents
 from council.retrieval.readers import html
 from council.retrieval.readers.html import read_html
 from council.retrieval.splitting import split
-from tests.retrieval.readers.made import write
+from tests.retrieval.readers.made import named, write
 
 
 def read(text: str | bytes) -> Document:
@@ -36,7 +36,7 @@ def test_a_page_becomes_markdown() -> None:
         "\n\n    # code\n      x = 1"
     )
     assert (document.title, document.markdown) == ("Gold & silver", True)
-    assert document.provenance.details == {
+    assert named(document) == {
         "author": "A. Person", "date": "2020-01-02", "licence": "https://example.org/by", "language": "en",
     }  # fmt: skip
     assert [piece.title for piece in split(document.text, document.title, 12, 0, lambda text: len(text.split()), True)][:2] == [

@@ -14,6 +14,7 @@ from council.retrieval.index import Index
 from council.retrieval.readers.pages import first_pages, join_pages
 from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.splitting import split
+from tests.retrieval.conftest import found_by
 from tests.retrieval.readers.made import make_pdf, write
 
 
@@ -49,7 +50,7 @@ def test_chunks_of_a_pdf_carry_their_page(tmp_path: Path, embedder: Embedder) ->
     with_pages = EdgeStore(tmp_path / "store", embedder)
     Index(RetrievalConfig(chunk_tokens=32, overlap_tokens=8), with_pages, embedder, SparseEmbedder()).add([tmp_path / "tides.pdf"])
     bm25 = SparseEmbedder()
-    found = with_pages.query(embedder.embed(["tide"])[0], bm25.embed_query("tide"), 100, 100, None, "default")
+    found = found_by(with_pages, embedder.embed(["tide"])[0], bm25.embed_query("tide"))
     assert {p.provenance.details["page"] for p in found} == {1, 2, 3}
     assert all(p.text.startswith(f"Tide number {p.provenance.details['page']}") for p in found)
-    assert {p.provenance.details["author"] for p in found} == {"N"}
+    assert {p.provenance.author for p in found} == {"N"}

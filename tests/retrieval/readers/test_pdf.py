@@ -13,7 +13,7 @@ import pytest
 from council.errors import DocumentError
 from council.retrieval.documents import read_documents
 from council.retrieval.readers import pdf
-from tests.retrieval.readers.made import make_pdf, read, why_not, write
+from tests.retrieval.readers.made import make_pdf, named, read, why_not, write
 
 INFO = "/Title (On  Gold) /Author (A. Person) /CreationDate (D:20200102030405Z)"
 
@@ -24,7 +24,7 @@ def test_the_pages_are_one_text_that_knows_where_each_begins(tmp_path: Path) -> 
     assert document.text == "Gold (the metal)\nis an example, café.\n\nPage three.\n\n"
     assert [document.text[start:].split()[:1] for start in document.pages] == [["Gold"], ["Page"], ["Page"]]
     assert (document.title, document.markdown, document.provenance.source) == ("On Gold", False, str(path))
-    assert document.provenance.details == {"author": "A. Person", "language": "en", "date": "2020-01-02"}
+    assert named(document) == {"author": "A. Person", "language": "en", "date": "2020-01-02"}
 
 
 @pytest.mark.parametrize("title", ["", "untitled", "Untitled-3", "Microsoft Word - thesis_v2.doc", "thesis.tex", "---"])
