@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pydantic import ConfigDict, Field, ValidationError
 
 from specialists.config import EngineConfig, SpecialistConfig, Strict
+from specialists.prompt_format import question_of
 from specialists.protocol import (
     Generation,
     GenerationRequest,
@@ -50,7 +51,8 @@ class ScriptedEngine:
             raise RequestError(f"no specialist {request.specialist!r} here; there are: {', '.join(sorted(self._names))}")
         if request.specialist in self._options.fail:
             raise RequestError(f"{request.specialist} fails, as its script says")
-        last = str(request.messages[-1]["content"]) if request.messages else ""
+        # Worked examples hold questions too.
+        last = question_of(request.messages) or (str(request.messages[-1]["content"]) if request.messages else "")
         script = self._options.answers.get(request.specialist, {})
         return next((answer for part, answer in script.items() if part in last), self._options.default)
 
