@@ -217,7 +217,8 @@ class AskingConfig(Strict):
         """Whether the outcome is that of asking all who are routed to, however few are asked."""
         limits = (self.max_calls, self.max_tokens, self.max_seconds)
         exhaustive = self.policy == "all" or (self.policy == "escalate" and self.caution == 1.0)
-        return exhaustive and not self.widen and limits == (None, None, None)
+        checked = self.each_in_orders == 1 and (self.check_context == 0 or self.on_contradiction == "report")
+        return exhaustive and checked and not self.widen and limits == (None, None, None)
 
 
 class EntailmentConfig(Strict):
@@ -295,10 +296,11 @@ class CouncilConfig(Strict):
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from routing.top_k: {self.routing.top_k}")
         if self.prompting.answers == "long":
             rules, asking = self.aggregator, self.asking
-            if asking.policy != "all" or asking.widen or rules.scoring != "off" or rules.calibration or rules.entailment:
+            votes = asking.policy != "all" or asking.widen or asking.check_context or asking.each_in_orders > 1
+            if votes or rules.scoring != "off" or rules.calibration or rules.entailment:
                 raise ValueError(
-                    "prompting.answers: long has no vote on whole texts: leave asking.policy, asking.widen, aggregator.scoring, "
-                    "aggregator.calibration and aggregator.entailment as they are"
+                    "prompting.answers: long has no vote on whole texts: leave asking (policy, widen, check_context, each_in_orders) and "
+                    "aggregator (scoring, calibration, entailment) as they are"
                 )
         if self.aggregator.scoring == "decide" and self.asking.policy != "all":
             raise ValueError("aggregator.scoring: decide wants asking.policy all: when to stop asking is told by votes")

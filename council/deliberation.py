@@ -108,9 +108,14 @@ class Deliberation:
         while self._waiting and self._limit is None:
             size = len(self._waiting) if at_once or self.config.policy == "all" else self._wave()
             wave, self._waiting = self._waiting[:size], self._waiting[size:]
-            await self._round("members", [Call(a, len(self._rounds)) for witness in wave for a in witness])
+            await self._round("members", [call for witness in wave for a in witness for call in self._first_calls(a)])
             if self._is_settled(self._decision, self._opinions, self._waiting):
                 break
+
+    def _first_calls(self, member: Asked) -> list[Call]:
+        """A member's call, or its calls under as many orders of the passages as are asked for and there are."""
+        turned = [self.reorder(member, shift) for shift in range(1, self.config.each_in_orders)]
+        return [Call(a, len(self._rounds)) for a in (member, *turned) if a is not None]
 
     def _wave(self) -> int:
         supports = [g.support for g in self._decision.groups]
@@ -168,14 +173,16 @@ class Deliberation:
     async def _round(self, kind: RoundKind, calls: Sequence[Call]) -> None:
         """Ask, as far as the budget goes, and vote again. Those that it does not go to are put back to wait."""
         within, kept = self._affordable(calls)
+        asked = tuple(dict.fromkeys(c.name for c in kept))
         if kind == "members":
-            self._waiting = self._ordered([c.asked for c in calls[len(kept) :]]) + self._waiting
+            left = {c.name: c.asked for c in reversed(calls) if c.name not in asked}
+            self._waiting = self._ordered([left[name] for name in reversed(left)]) + self._waiting
         if not kept:
             return
         before, against = list(self._opinions), self._waiting
 
         async def enough(opinions: Sequence[Opinion], flying: Sequence[Call]) -> bool:
-            some = [*before, *opinions]
+            some = [*before, *await self._by_consistency(opinions)]
             if kind != "members":
                 decision = await self.decide(some, self.silence(some))
                 return decision.status == "answered" and self._majority_is_likely(decision)
@@ -185,14 +192,25 @@ class Deliberation:
             return self._is_settled(await self.decide(some, self._against(left, some)), some, left)
 
         found = await self.ask(kept, within, None if kind == "members" and self.config.policy == "all" else enough)
-        self._opinions += found
+        self._opinions += await self._by_consistency(found)
         self._calls += sum(c.asked.prompt is not None for c in kept)
         self._tokens += sum(o.prompt_tokens + o.output_tokens for o in found)
-        self._cancelled += [(c.asked,) for c, o in zip(kept, found, strict=True) if o.error == NOT_NEEDED and kind == "members"]
+        cancelled = {c.name: c.asked for c, o in zip(kept, found, strict=True) if o.error == NOT_NEEDED and kind == "members"}
+        self._cancelled += [(asked,) for asked in cancelled.values()]
         self._decision = await self.decide(self._opinions, self._against([*self._waiting, *self._cancelled], self._opinions))
         leading = self._decision.groups[0].answer if self._decision.groups else None
-        asked = tuple(c.name for c in kept)
         self._rounds.append(Round(kind=kind, asked=asked, answer=leading, agreement=self._decision.agreement))
+
+    async def _by_consistency(self, opinions: Sequence[Opinion]) -> list[Opinion]:
+        """The opinions of who was asked in several orders at once, with its weight times the share of its leading answer; what it
+        says in later rounds has that weight too."""
+        if self.config.each_in_orders == 1:
+            return list(opinions)
+        known = {o.specialist: o.weight for o in self._opinions}
+        opinions = [o.model_copy(update={"weight": known.get(o.specialist, o.weight)}) for o in opinions]
+        own = {name: [o for o in opinions if o.specialist == name] for name in {o.specialist for o in opinions} - known.keys()}
+        steady = {name: (await self.decide(some, 0.0)).agreement or 1.0 for name, some in own.items() if len(some) > 1}
+        return [o.model_copy(update={"weight": o.weight * steady.get(o.specialist, 1.0)}) for o in opinions]
 
     def _against(self, left: Sequence[Witness], opinions: Sequence[Opinion]) -> float:
         return self._caution * sum(map(_weight, left)) + self.silence(opinions)

@@ -16,17 +16,17 @@ from council.aggregator import (
     decide,
     decide_at_length,
     decide_by_likelihood,
-    normalise,
     weigh_candidates,
     witness_weights,
 )
 from council.config import AggregatorConfig, CouncilConfig
 from council.deliberation import Deliberation, Outcome
 from council.errors import QuestionError
+from council.grounding import Check, holds
 from council.panel import NOT_NEEDED, Asked, Call, Enough, Panel
 from council.prompting import Prompt
 from council.router import Route
-from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Opinion, Passage, Source, Verdict
+from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Example, Grounding, Opinion, Passage, Source, Verdict
 
 MOST_CANDIDATES: Final = 8
 """Answers beyond these, in the order of their support, are not judged by likelihood."""
@@ -48,14 +48,16 @@ class Inquiry:
     spent: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
 
-    async def verdict(self, text: str, passages: Sequence[Passage], route: Route) -> Verdict:
-        """Ask and decide. Raises QuestionError for a question that is too long for every member."""
+    async def verdict(self, text: str, passages: Sequence[Passage], route: Route, check: bool = False) -> Verdict:
+        """Ask and decide; with `check`, find out what an answer rests on. Raises QuestionError for a question that is too long
+        for every member."""
         rules = self._rules(route.domain)
         asked, spare = ([self.panel.prepare(text, passages, n, w) for n, w in part.items()] for part in (route.asked, route.spare))
         if asked and all(a.prompt is None for a in asked):
             raise QuestionError(str(asked[0].error))
         outcome = await self._deliberate(text, passages, asked, spare, rules)
-        shown = passages[: len(passages) - min((o.passages_dropped for o in outcome.opinions if o.prompt_tokens), default=0)]
+        read = {id for o in outcome.opinions for id in o.passages}
+        shown = [p for p in passages if p.id in read]
         candidates: tuple[Candidate, ...] = ()
         claims: tuple[Claim, ...] = ()
         if self.config.prompting.answers == "long":
@@ -66,13 +68,34 @@ class Inquiry:
             candidates = await self._cross_score(text, [*asked, *spare], outcome)
         if rules.scoring == "decide":
             outcome = replace(outcome, decision=decide_by_likelihood(outcome.decision, candidates, rules))
+        grounding = await self._ground(text, shown, asked, outcome.decision, rules) if check and shown else None
+        if grounding is not None and grounding.contradicted and self.config.asking.on_contradiction == "abstain":
+            outcome = replace(outcome, decision=_contradicted(outcome.decision, grounding))
         decision = outcome.decision
         return Verdict(
             status=decision.status, answer=decision.answer, reason=self._reason(outcome), agreement=decision.agreement,
             confidence=_confidence(decision, self.calibration), groups=decision.groups, opinions=outcome.opinions, claims=claims,
-            candidates=candidates, sources=_sources(decision, claims, shown), domain=route.domain, rounds=outcome.rounds,
-            unasked=outcome.unasked, calls=outcome.calls,
+            candidates=candidates, sources=_sources(decision, claims, shown), examples=_examples(asked),
+            grounding=grounding, domain=route.domain,
+            rounds=outcome.rounds, unasked=outcome.unasked, calls=outcome.calls + len(grounding.opinions if grounding else ()),
         )  # fmt: skip
+
+    async def _ground(
+        self, text: str, shown: Sequence[Passage], asked: Sequence[Asked], decision: Decision, rules: AggregatorConfig
+    ) -> Grounding | None:
+        """What an answer rests on; None for an abstention."""
+        if decision.status != "answered" or decision.answer is None:
+            return None
+
+        async def vote(opinions: Sequence[Opinion]) -> Decision:
+            made: Decision = await self._timed("vote", decide, opinions, rules, self.likeness, self._lineages)
+            return made
+
+        began = time.monotonic()
+        check = Check(self.panel, vote, self.config.deadline_s)
+        found = await check.run(text, shown, [a for a in asked if a.prompt is not None], decision.answer)
+        self.spent["check"] = time.monotonic() - began
+        return found
 
     def _rules(self, domain: str | None) -> AggregatorConfig:
         promise = self.calibration.promise_in(domain) if self.calibration is not None else None
@@ -140,6 +163,19 @@ class Inquiry:
         return result
 
 
+def _examples(asked: Sequence[Asked]) -> tuple[Example, ...]:
+    """Those that any member was shown."""
+    return tuple({e.id: e for a in asked if a.prompt is not None for e in a.prompt.examples}.values())
+
+
+def _contradicted(decision: Decision, grounding: Grounding) -> Decision:
+    reason = (
+        f"The passages contradict one another: the members say {decision.answer!r}, and without one of the passages "
+        f"{grounding.without_it!r}."
+    )
+    return replace(decision, status="abstained", answer=None, reason=reason)
+
+
 def _silent(opinions: Sequence[Opinion]) -> float:
     """The weight of members of whom nothing was heard. A calibration knows councils of which all were heard: under it they
     count as though they differed, so that what it promised holds."""
@@ -156,10 +192,11 @@ def _confidence(decision: Decision, calibration: Calibration | None) -> Confiden
 
 def _sources(decision: Decision, claims: Sequence[Claim], shown: Sequence[Passage]) -> tuple[Source, ...]:
     """The passages in which the answer stands; all that were shown if it stands in none, or if there is no answer."""
-    answer = normalise(decision.answer or "")
     saying = {p for c in claims if c.kept for p in c.passages}
-    holding = [p for p in shown if p.id in saying or (answer and f" {answer} " in f" {normalise(f'{p.title} {p.text}')} ")]
-    return tuple(Source(id=p.id, title=p.title, text=p.text, score=p.score, provenance=p.provenance) for p in holding or shown)
+    holding = [p for p in shown if p.id in saying or holds(p, decision.answer or "")]
+    return tuple(
+        Source(id=p.id, title=p.title, text=p.text, score=p.score, likeness=p.likeness, provenance=p.provenance) for p in holding or shown
+    )
 
 
 def revisit(

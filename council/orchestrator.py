@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,9 @@ from council.errors import CalibrationError, ConfigError, CouncilError, Question
 from council.inquiry import Inquiry
 from council.loop import BackgroundLoop
 from council.panel import Panel
-from council.retrieval import FORMAT, IndexReport, Retriever, StoredDocument
+from council.retrieval import FORMAT, ExampleBook, ExportReport, Found, IndexReport, Retriever, StoredDocument, export_corpus
 from council.router import Route, Router
-from council.types import Passage, Question, Verdict
+from council.types import NOT_KNOWN, Example, Passage, Question, Verdict
 from specialists.config import resolve_weights
 from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Health
@@ -46,6 +47,15 @@ class Member:
     kind: str
     weights: str
     health: Health | None
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What members are given to read, or why nothing could be read."""
+
+    found: Found = field(default_factory=Found)
+    examples: Sequence[Example] = ()
+    lost: StoreError | None = None
 
 
 def default_store(config: CouncilConfig) -> Path:
@@ -130,6 +140,7 @@ class Council:
 
     def _prepare(self) -> None:
         """Everything a question needs beside the hosts."""
+        self.retriever.load()
         embedder, _ = self.retriever.embedder, self.calibration  # read now, so that what is wrong with it is told at the start
         if self._entailment is not None:
             self._entailment.load()
@@ -191,6 +202,16 @@ class Council:
         """The passages that members would be shown, best first, without asking anybody."""
         return self.retriever.retrieve(_as_question(question), top_k)
 
+    @property
+    def examples(self) -> ExampleBook:
+        """Worked examples of right and wrong answers: `add`, `all` and `remove` them."""
+        return self.retriever.book()
+
+    def export(self, path: str | os.PathLike[str], tenant: str = "default", most_generated: float = 0.1) -> ExportReport:
+        """Write a tenant's passages as training data for specialists (JSON lines). Raises DocumentError where models wrote more
+        of their words than the share `most_generated`."""
+        return export_corpus(self.retriever.chunks(tenant), Path(path), most_generated)
+
     # --- questions -----------------------------------------------------------------------------------------------
 
     def prompts(self, question: str | Question) -> dict[str, list[Message]]:
@@ -199,39 +220,45 @@ class Council:
         if self._router is None:
             self._prepare()
         asked = _as_question(question)
-        passages = self.retriever.retrieve(asked)
-        panel = Panel(self.config, self._counters, None)
-        prepared = [panel.prepare(asked.text, passages, n, w) for n, w in self._route(asked, None).asked.items()]
+        route = self._route(asked, None)
+        found = self.retriever.search(asked, routed=route.domain)
+        panel = Panel(self.config, self._counters, None, self.retriever.examples(asked))
+        prepared = [panel.prepare(asked.text, found.passages, n, w) for n, w in route.asked.items()]
         if prepared and all(a.prompt is None for a in prepared):
             raise QuestionError(str(prepared[0].error))
         return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
 
-    def ask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
-        """The council's verdict. Raises QuestionError for a question that can't be asked; a member's fault never
-        raises, it is an opinion with an error."""
+    def ask(
+        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None, check: bool | None = None,
+    ) -> Verdict:  # fmt: skip
+        """The council's verdict; with `check` it says what the agreement rests on, at two more calls a member (None: for the share
+        of questions that asking.check_context says). Raises QuestionError for a question that can't be asked; a member's
+        fault never raises, it is an opinion with an error."""
         self.start()
-        return self._loop.run(self._ask(_as_question(question), retrieval, specialists))
+        return self._loop.run(self._ask(_as_question(question), retrieval, specialists, check))
 
-    async def aask(self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None) -> Verdict:
+    async def aask(
+        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None, check: bool | None = None,
+    ) -> Verdict:  # fmt: skip
         """`ask` without blocking the caller's event loop; cancelling it cancels what is in flight."""
         if not self._ready:
             await asyncio.get_running_loop().run_in_executor(None, self.start)
-        return await asyncio.wrap_future(self._loop.submit(self._ask(_as_question(question), retrieval, specialists)))
+        return await asyncio.wrap_future(self._loop.submit(self._ask(_as_question(question), retrieval, specialists, check)))
 
     def ask_many(
         self, questions: Iterable[str | Question], *, retrieval: bool = True, specialists: Sequence[str] | None = None,
-        concurrency: int = 8, progress: Callable[[int], None] | None = None,
+        concurrency: int = 8, progress: Callable[[int], None] | None = None, check: bool | None = None,
     ) -> list[Verdict]:  # fmt: skip
         """A verdict for each question, in order, `concurrency` at a time. A question that can't be asked fails alone."""
         if concurrency < 1:
             raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
         self.start()
-        work = self._ask_many(list(questions), retrieval, specialists, concurrency, progress)
+        work = self._ask_many(list(questions), retrieval, specialists, concurrency, progress, check)
         return self._loop.run(work)
 
     async def _ask_many(
         self, questions: Sequence[str | Question], retrieval: bool, specialists: Sequence[str] | None, concurrency: int,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None, check: bool | None,
     ) -> list[Verdict]:  # fmt: skip
         free, done = asyncio.Semaphore(concurrency), 0
 
@@ -239,7 +266,7 @@ class Council:
             nonlocal done
             async with free:
                 try:
-                    verdict = await self._ask(_as_question(question), retrieval, specialists)
+                    verdict = await self._ask(_as_question(question), retrieval, specialists, check)
                 except CouncilError as exc:
                     verdict = Verdict(status="failed", reason=str(exc))
             done += 1
@@ -251,42 +278,70 @@ class Council:
             tasks = [group.create_task(one(q)) for q in questions]
         return [task.result() for task in tasks]
 
-    async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None) -> Verdict:
+    async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None, check: bool | None = None) -> Verdict:
         started = time.monotonic()
         names = self.check_names(specialists)
-        plain = retrieval and names is None and question.domain is None and question.tenant == "default"
+        plain = retrieval and names is None and question.domain is None and not question.queries and question.tenant == "default"
         calibration = self.calibration if plain else None  # on no other questions was it calibrated
-        (found, retrieve_s), (route, route_s) = await asyncio.gather(
-            self._timed(self._retrieve, question, retrieval), self._timed(self._route, question, names, calibration)
-        )
-        lost = found if isinstance(found, StoreError) else None
+        context, route, spent = await self._read(question, retrieval, names, calibration)
+        lost = context.lost
         if lost is not None and self.config.retrieval.on_failure == "abstain":
-            spent = {"retrieve": retrieve_s, "route": route_s, "total": time.monotonic() - started}
+            spent["total"] = time.monotonic() - started
             return Verdict(status="abstained", reason=f"No documents can be read: {lost}", domain=route.domain, timings_s=spent)
-        passages, calibration = (found, calibration) if lost is None else ([], None)
+        panel = Panel(self.config, self._counters, self._hosts, context.examples)
         inquiry = Inquiry(
-            self.config, Panel(self.config, self._counters, self._hosts), self.likeness(question.text), self.similarity, self._threads,
-            calibration, {"retrieve": retrieve_s, "route": route_s, "generate": 0.0, "vote": 0.0},
+            self.config, panel, self.likeness(question.text), self.similarity, self._threads, calibration if lost is None else None,
+            spent | {"generate": 0.0, "vote": 0.0},
         )  # fmt: skip
-        verdict = await inquiry.verdict(question.text, passages, route)
+        verdict = await inquiry.verdict(question.text, context.found.passages, route, self._checks(check))
+        warnings = [f"Answered without documents: {lost}"] if lost is not None else list(self._warnings(verdict)) if calibration else []
+        forgotten, _ = await self._timed(self._record, question, verdict, context.found.passages)
         spent = inquiry.spent | {"total": time.monotonic() - started}
         return verdict.model_copy(update={
-            "reason": self._reason(verdict, passages, retrieval and lost is None),
-            "warnings": self._warnings(verdict) if calibration else (f"Answered without documents: {lost}",) if lost else (),
+            "reason": self._reason(verdict, context.found.passages, retrieval and lost is None),
+            "left_out": context.found.left_out, "warnings": (*warnings, *forgotten),
             "timings_s": {stage: round(seconds, 6) for stage, seconds in spent.items()},
         })  # fmt: skip
+
+    async def _read(
+        self, question: Question, retrieval: bool, names: Sequence[str] | None, calibration: Calibration | None
+    ) -> tuple[_Context, Route, dict[str, float]]:
+        """Passages and members for a question: at the same time, unless which passages are found depends on the members."""
+        routing = self._timed(self._route, question, names, calibration)
+        if self.config.retrieval.routed == "off":
+            (context, retrieve_s), (route, route_s) = await asyncio.gather(self._timed(self._retrieve, question, retrieval, None), routing)
+        else:
+            route, route_s = await routing
+            context, retrieve_s = await self._timed(self._retrieve, question, retrieval, route.domain)
+        return context, route, {"retrieve": retrieve_s, "route": route_s}
+
+    def _checks(self, wanted: bool | None) -> bool:
+        """Whether this question's answer is checked. Raises QuestionError where answers are long, which can't be."""
+        if wanted and self.config.prompting.answers == "long":
+            raise QuestionError("what long answers rest on can't be checked: leave the check out, or set prompting.answers to short")
+        return random.random() < self.config.asking.check_context if wanted is None else wanted
+
+    def _record(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
+        """Keep fingerprints of what was said. Where that fails, the answer is given all the same, with a warning."""
+        opinions = (*verdict.opinions, *(verdict.grounding.opinions if verdict.grounding else ()))
+        said = {text for text in (verdict.answer, *(o.text for o in opinions), *(o.answer for o in opinions)) if text and text != NOT_KNOWN}
+        try:
+            self.retriever.record(question, sorted(said), passages)
+        except StoreError as exc:
+            return [f"What was said can't be recognised should it come back as a document: {exc}"]
+        return []
 
     async def _timed(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
         started = time.monotonic()
         result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
         return result, time.monotonic() - started
 
-    def _retrieve(self, question: Question, wanted: bool) -> list[Passage] | StoreError:
-        """Passages; or what keeps the store from giving any."""
+    def _retrieve(self, question: Question, wanted: bool, routed: str | None) -> _Context:
+        """Passages and examples; or what keeps the store from giving any."""
         try:
-            return self.retriever.retrieve(question) if wanted else []
+            return _Context(self.retriever.search(question, routed=routed), self.retriever.examples(question)) if wanted else _Context()
         except StoreError as exc:
-            return exc
+            return _Context(lost=exc)
 
     def _route(self, question: Question, names: Sequence[str] | None, calibration: Calibration | None = None) -> Route:
         assert self._router is not None

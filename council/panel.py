@@ -12,7 +12,7 @@ from council.aggregator import extract_answer, is_refusal, split_claims, without
 from council.config import CouncilConfig
 from council.errors import QuestionError
 from council.prompting import Prompt, build_prompt
-from council.types import NOT_KNOWN, Likelihood, Opinion, Passage
+from council.types import NOT_KNOWN, Example, Likelihood, Opinion, Passage
 from specialists.config import SpecialistConfig
 from specialists.protocol import EngineError, Generation, GenerationRequest, ScoreRequest
 from specialists.tokens import TokenCount
@@ -61,10 +61,12 @@ Enough = Callable[[Sequence[Opinion], Sequence[Call]], Awaitable[bool]]
 
 
 class Panel:
-    """Prompts for members, and their opinions. `counters`: each member's own count of tokens."""
+    """Prompts for members, and their opinions. `counters`: each member's own count of tokens; `examples` that fit the question."""
 
-    def __init__(self, config: CouncilConfig, counters: Mapping[str, TokenCount], hosts: HostPool | None) -> None:
-        self._config, self._counters, self._hosts = config, counters, hosts
+    def __init__(
+        self, config: CouncilConfig, counters: Mapping[str, TokenCount], hosts: HostPool | None, examples: Sequence[Example] = ()
+    ) -> None:
+        self._config, self._counters, self._hosts, self._examples = config, counters, hosts, examples
 
     def prepare(self, text: str, passages: Sequence[Passage], name: str, weight: float, shift: int = 0) -> Asked:
         """A member's prompt. `shift` 1, 2, ...: with the passages in yet another order than its own."""
@@ -74,7 +76,7 @@ class Panel:
         if shift:
             turn, format_ = (turn if format_.rotate else 0) + shift, format_.model_copy(update={"rotate": True})
         try:
-            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], format_, turn)
+            prompt = build_prompt(text, passages, specialist.persona, budget, self._counters[name], format_, turn, self._examples)
         except QuestionError as exc:
             return Asked(specialist, weight, None, str(exc))
         return Asked(specialist, weight, prompt)
@@ -168,10 +170,11 @@ def _whole_answer(text: str) -> str | None:
 def _opinion(call: Call, generation: Generation | None, error: str | None, seconds: float, reader: Callable[[str], str | None]) -> Opinion:
     """What a member said as an opinion: an answer, or the error that kept it from voting."""
     asked, prompt = call.asked, call.asked.prompt
-    dropped, tokens = (prompt.dropped, prompt.tokens) if prompt is not None else (0, 0)
+    packed = prompt or Prompt([], 0, 0)
     bare = Opinion(
-        specialist=call.name, weight=asked.weight, latency_s=seconds, prompt_tokens=tokens, passages_dropped=dropped, round=call.round
-    )
+        specialist=call.name, weight=asked.weight, latency_s=seconds, prompt_tokens=packed.tokens, passages=packed.shown,
+        passages_trimmed=packed.trimmed, passages_dropped=packed.dropped, round=call.round,
+    )  # fmt: skip
     if prompt is None or generation is None or generation.error is not None or not generation.samples:
         fault = asked.error or error or (generation.error if generation else None) or "the host returned no answer"
         return bare.model_copy(update={"error": fault})

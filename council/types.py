@@ -93,7 +93,7 @@ class Opinion(Frozen):
     """The short answer read from `text`; 'not known' where it says that the passages do not tell."""
     text: str = ""
     weight: float
-    """The routing weight it votes with."""
+    """What it votes with: the routing weight, less where it answered otherwise to the passages in another order."""
     latency_s: float = 0.0
     queued_s: float | None = None
     """Of the latency, what passed before the engine began; None, here and below: the engine doesn't tell."""

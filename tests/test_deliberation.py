@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def deliberate(
 
     made = Deliberation(
         AskingConfig.model_validate(asking or {}), rule, 5.0, table.ask, vote, [m for n, m in members.items() if n not in spare],
-        [members[n] for n in spare], lineages or {}, lambda a, shift: a if shift <= orders else None,
+        [members[n] for n in spare], lineages or {}, lambda a, n: replace(a, prompt=Prompt([], 5, 0, (str(n),))) if n <= orders else None,
         lambda some: sum(o.weight for o in some if o.error) if silence else 0.0,
     )  # fmt: skip
     return asyncio.run(made.run()), table
@@ -220,6 +221,24 @@ def test_disagreement_widens_to_other_orders_of_the_passages() -> None:
     outcome, _ = deliberate(answers, asking={"widen": ("orders",), "orders": 5}, rules={"min_agreement": 0.85}, orders=3)
     assert [r.kind for r in outcome.rounds] == ["members", "orders", "orders"]
     assert (outcome.decision.answer, outcome.calls) == ("x", 9)
+
+
+def test_who_answers_by_the_order_of_what_it_reads_counts_for_less() -> None:
+    answers = {"one": ["x"], "two": ["x"], "three": ["y", "x", "y"]}
+    outcome, table = deliberate(answers, asking={"each_in_orders": 3}, rules={"min_agreement": 0.5}, orders=5)
+    assert outcome.calls == len(table.asked) == 9 and [r.kind for r in outcome.rounds] == ["members"]
+    assert outcome.rounds[0].asked == ("one", "two", "three")
+    assert {o.specialist: o.weight for o in outcome.opinions} == pytest.approx({"one": 1.0, "two": 1.0, "three": 2 / 3})
+    # of the third's weight of 2/3 a third is for x
+    assert outcome.decision.agreement == pytest.approx((2 + 2 / 9) / (2 + 2 / 3))
+    once, _ = deliberate(answers, asking={"each_in_orders": 3}, orders=0)
+    assert once.calls == 3  # there are no other orders
+
+
+def test_a_budget_that_ends_within_the_orders_of_a_member_puts_nobody_back_twice() -> None:
+    outcome, table = deliberate(of("x", "y", "x"), asking={"each_in_orders": 2, "max_calls": 3}, orders=1)
+    assert [c.name for c in table.asked] == ["one", "one", "two"]
+    assert outcome.unasked == ("three",)
 
 
 def test_what_nobody_can_answer_is_not_asked_again() -> None:

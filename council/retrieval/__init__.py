@@ -1,8 +1,23 @@
-"""Documents in, passages out: embedder, store, index, hybrid search."""
+"""Documents in, passages out: readers, curation, embedder, stores, search; and what is kept beside the passages."""
 
 from council.retrieval.embedder import Embedder
+from council.retrieval.examples import ExampleBook, read_examples
+from council.retrieval.export import ExportReport, export_corpus
 from council.retrieval.index import IndexReport
 from council.retrieval.retriever import Retriever
+from council.retrieval.search import Found
 from council.retrieval.store import FORMAT, Store, StoredDocument
 
-__all__ = ["FORMAT", "Embedder", "IndexReport", "Retriever", "Store", "StoredDocument"]
+__all__ = [
+    "FORMAT",
+    "Embedder",
+    "ExampleBook",
+    "ExportReport",
+    "Found",
+    "IndexReport",
+    "Retriever",
+    "Store",
+    "StoredDocument",
+    "export_corpus",
+    "read_examples",
+]

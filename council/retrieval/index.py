@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -18,8 +18,9 @@ from council.config import RetrievalConfig
 from council.errors import ConfigError
 from council.retrieval.curation import DUPLICATE, POOR, Curator
 from council.retrieval.documents import Document, Skipped, read_documents
-from council.retrieval.embedder import Embedder
+from council.retrieval.embedder import CachedEmbedder, Embedder
 from council.retrieval.readers.pages import first_pages
+from council.retrieval.said import Said
 from council.retrieval.sparse import SparseEmbedder, SparseVector
 from council.retrieval.splitting import split
 from council.retrieval.store import Chunk, Store, StoredDocument
@@ -74,9 +75,12 @@ class _Plan:
 class Index:
     """Cuts, embeds and stores documents. A file is what changes: its documents replace those it had before."""
 
-    def __init__(self, config: RetrievalConfig, store: Store, embedder: Embedder, sparse: SparseEmbedder) -> None:
-        self._config, self._store = config, store
-        self._embedder, self._sparse = embedder, sparse
+    def __init__(
+        self, config: RetrievalConfig, store: Store, embedder: Embedder | CachedEmbedder, sparse: SparseEmbedder, said: Said | None = None
+    ) -> None:
+        self._config, self._store, self._said = config, store, said
+        self._cached = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, None)
+        self._embedder, self._sparse = self._cached.plain, sparse
         self._writing = threading.Lock()
 
     def add(
@@ -103,12 +107,13 @@ class Index:
         with self._writing:  # what is planned holds until it is done
             known = self._store.documents(tenant)
             plan = self._plan(reading.documents, known, tenant, domain, _gone(paths, known) if prune else [])
+            plan.chunks = self._recognised(plan.chunks, tenant)
             plan.chunks = Curator(self._config.curation, self._store, tenant, plan.replaced(known)).curate(plan.chunks)
             removed = sum(d.chunks for d in known if d.file in plan.pruned or (d.file in plan.keep and d.mark not in plan.keep[d.file]))
             new = len(plan.chunks)
             if not dry_run:
                 new = sum(self._write(some, at, len(plan.chunks), progress) for at, some in _batches(plan.chunks))
-                removed = self._clear(tenant, plan)
+                removed = self._clear(tenant, plan, known)
         return IndexReport(
             documents=len(reading.documents), chunks=plan.seen + len(plan.chunks), new=new, unchanged=plan.unchanged,
             changed=tuple(plan.changed), removed=removed, pruned=tuple(plan.pruned), skipped=reading.skipped,
@@ -136,10 +141,34 @@ class Index:
                 plan.changed.append(document.file)
         return plan
 
-    def _clear(self, tenant: str, plan: _Plan) -> int:
+    def _recognised(self, chunks: list[Chunk], tenant: str) -> list[Chunk]:
+        """The chunks, those which the council said itself marked so, whatever their document says."""
+        if self._said is None or not chunks:
+            return chunks
+        own = self._said.recognise(tenant, [searched_text(c.title, c.text) for c in chunks])
+        return [_by_council(c) if mine else c for c, mine in zip(chunks, own, strict=True)]
+
+    def _clear(self, tenant: str, plan: _Plan, known: Sequence[StoredDocument]) -> int:
         """Remove what the files of the plan no longer hold, now that what they hold is there."""
-        removed = sum(self._store.remove(tenant, file, marks) for file, marks in plan.keep.items())
-        return removed + sum(self._store.remove(tenant, file) for file in plan.pruned)
+        stale = {d.file for d in known if d.file in plan.keep and d.mark not in plan.keep[d.file]}
+        removed = sum(self._drop(tenant, file, plan.keep[file]) for file in sorted(stale))
+        return removed + self.remove(plan.pruned, tenant)
+
+    def remove(self, files: Sequence[str], tenant: str) -> int:
+        """Remove files, and what is left of their text and vectors on the disk; returns how many chunks these were."""
+        removed = sum(self._drop(tenant, file, ()) for file in files)
+        if removed:
+            self._store.purge()
+        return removed
+
+    def _drop(self, tenant: str, file: str, keep: Collection[str]) -> int:
+        before = self._texts(tenant, file)
+        removed = self._store.remove(tenant, file, keep)
+        self._cached.forget(sorted(before - self._texts(tenant, file)))
+        return removed
+
+    def _texts(self, tenant: str, file: str) -> set[str]:
+        return {searched_text(p.title, p.text) for p in self._store.passages(tenant, file)}
 
     def _mark(self, document: Document, domain: str | None) -> str:
         """What a document is, and how it is cut: where this is the same, there is nothing to do."""
@@ -177,7 +206,7 @@ class Index:
         texts = {place: searched_text(chunks[place].title, chunks[place].text) for place in found}
         for start in range(0, len(found), size):
             some = found[start : start + size]
-            dense[some] = self._embedder.embed([texts[place] for place in some])
+            dense[some] = self._cached.embed([texts[place] for place in some])
             if progress is not None:
                 progress(before + min(start + size, len(found)), total)
         for place in found:
@@ -197,6 +226,10 @@ def _gone(paths: Sequence[str | os.PathLike[str]], known: Sequence[StoredDocumen
     under = [Path(os.path.abspath(path)) for path in paths]
     files = sorted({d.file for d in known if d.file})
     return [f for f in files if not os.path.lexists(f) and any(Path(f).is_relative_to(path) for path in under)]
+
+
+def _by_council(chunk: Chunk) -> Chunk:
+    return chunk.model_copy(update={"provenance": chunk.provenance.model_copy(update={"origin": "council"})})
 
 
 def searched_text(title: str, text: str) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from council.config import RetrievalConfig, StoreConfig
-from council.errors import DocumentError, StoreError
-from council.retrieval.embedder import Embedder
+from council.config import RetrievalConfig
+from council.errors import DocumentError
+from council.retrieval.embedder import CachedEmbedder, Embedder
+from council.retrieval.examples import ExampleBook
 from council.retrieval.index import Index, IndexReport, Progress
+from council.retrieval.opening import Shelf
 from council.retrieval.rerank import Reranker
+from council.retrieval.said import Said
 from council.retrieval.search import Found, Searcher
 from council.retrieval.sparse import SparseEmbedder
-from council.retrieval.store import Store, StoredDocument, VectorSpace
-from council.types import Passage, Question
+from council.retrieval.store import Chunk, StoredDocument
+from council.types import Example, Passage, Question
 
 
 class Retriever:
@@ -37,11 +42,19 @@ class Retriever:
         self._config = config
         self.embedder = embedder or Embedder(config.embedder)
         self._sparse = SparseEmbedder(config.chunk_tokens)
-        self._store = open_store(config.store, preset_store, self.embedder)
-        reranker = Reranker(config.rerank) if config.rerank is not None else None
-        self._searcher = Searcher(config, self._store, self.embedder, self._sparse, reranker)
-        self._index = Index(config, self._store, self.embedder, self._sparse)
+        self._shelf = Shelf(config.store, preset_store, self.embedder)
+        self._opening, self._open = threading.Lock(), ExitStack()
+        self._book: ExampleBook | None = None
+        self._store = self._shelf.store()
+        self._open.callback(self._store.close)
         try:
+            self._said = Said(self._shelf.said())
+            self._open.callback(self._said.close)
+            self._vectors = CachedEmbedder(self.embedder, self._shelf.vectors if config.embedder.cache else None)
+            self._open.callback(self._vectors.close)
+            reranker = Reranker(config.rerank) if config.rerank is not None else None
+            self._searcher = Searcher(config, self._store, self.embedder, self._sparse, reranker)
+            self._index = Index(config, self._store, self._vectors, self._sparse, self._said)
             self._fill(progress)
         except BaseException:
             self.close()
@@ -71,6 +84,41 @@ class Retriever:
             return Found()
         return self._searcher.search(question, wanted, routed)
 
+    def load(self) -> None:
+        """Load the models that questions need. Raises EmbedderError and ConfigError."""
+        self.embedder.load()
+        if self._searcher.reranker is not None:
+            self._searcher.reranker.load()
+
+    def examples(self, question: Question) -> list[Example]:
+        """The worked examples for a question, nearest first."""
+        book = self._examples(make=False) if self._config.examples else None
+        return book.nearest(question, self._config.examples) if book is not None else []
+
+    def book(self) -> ExampleBook:
+        """All worked examples, to add to and to remove from."""
+        book = self._examples(make=True)
+        assert book is not None
+        return book
+
+    def _examples(self, make: bool) -> ExampleBook | None:
+        with self._opening:
+            if self._book is None:
+                store = self._shelf.examples(make)
+                if store is None:
+                    return None
+                self._open.callback(store.close)
+                self._book = ExampleBook(store, self.embedder)
+            return self._book
+
+    def record(self, question: Question, answers: Sequence[str], passages: Sequence[Passage]) -> None:
+        """Keep fingerprints of what the council and its members said, by which it is known when it comes back as a document."""
+        self._said.record(question.tenant, question.text, answers, [f"{p.title} {p.text}" for p in passages])
+
+    def chunks(self, tenant: str = "default") -> Iterator[Chunk]:
+        """All that a tenant has, what is held back included."""
+        return self._store.chunks(tenant)
+
     def index(
         self,
         paths: Sequence[str | os.PathLike[str]],
@@ -95,10 +143,7 @@ class Retriever:
         """Remove files from the store, and what they held from its disk; returns how many passages these were. Raises
         DocumentError, and removes nothing, if the tenant has none of one name."""
         known = [self._known(file, tenant) for file in files]
-        removed = sum(self._store.remove(tenant, file) for file in known)
-        if removed:
-            self._store.purge()
-        return removed
+        return self._index.remove(known, tenant)
 
     def _known(self, file: str | os.PathLike[str], tenant: str) -> str:
         """The name that the store has a file under: its absolute path; as it was given, where another machine indexed it."""
@@ -113,26 +158,11 @@ class Retriever:
         return self._store.count()
 
     def close(self) -> None:
-        """Close the store."""
-        self._store.close()
+        """Close the store and what belongs to it."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def open_store(config: StoreConfig, preset_store: Path | None, space: VectorSpace) -> Store:
-    """The store that the config names; raises StoreError, and StoreInUse when another process has it."""
-    if config.kind == "server":
-        # Imported here: it takes a second that the embedded store needn't spend.
-        from council.retrieval.server_store import ServerStore
-
-        return ServerStore(config, space)
-    from council.retrieval.edge_store import EdgeStore
-
-    path = Path(config.path) if config.path is not None else preset_store
-    if path is None:
-        raise StoreError("retrieval.store.path is not set: give a folder for the embedded store")
-    return EdgeStore(path, space)
