@@ -18,6 +18,7 @@ from council.documents import app as documents
 from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
 from council.evaluation.commands import app as evaluation
 from council.evaluation.commands import calibrate
+from council.examples import app as examples
 from council.rendering import render_index, render_rows, render_verdict
 from council.terminal import AsJson, Config, Settings, only_ours_on_stdout, plain_console, progress_bar
 from council.types import Verdict
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 app.add_typer(evaluation, name="eval")
 app.add_typer(documents, name="documents")
+app.add_typer(examples, name="examples")
 app.command()(calibrate)
 
 
@@ -64,6 +66,7 @@ def ask(
     no_retrieval: Annotated[bool, typer.Option("--no-retrieval", help="Ask from memory, without passages.")] = False,
     specialists: Annotated[str | None, typer.Option(help="Ask only these: names with commas between.")] = None,
     file: Annotated[Path | None, typer.Option(help="A JSONL file with a 'question' a line; a Verdict a line comes out.")] = None,
+    check: Annotated[bool | None, typer.Option("--check/--no-check", help="Ask again with less to read: what does it rest on?")] = None,
     settings: Settings = None,
 ) -> None:
     """Ask the council."""
@@ -84,12 +87,12 @@ def ask(
             council.__enter__()
         with council:
             if questions is None:
-                _converse(council, names, not no_retrieval, out)
+                _converse(council, names, not no_retrieval, check, out)
                 return
             if file is not None:
-                _ask_file(council, questions, names, not no_retrieval, out)
+                _ask_file(council, questions, names, not no_retrieval, check, out)
                 return
-            verdict = council.ask(questions[0], retrieval=not no_retrieval, specialists=names)
+            verdict = council.ask(questions[0], retrieval=not no_retrieval, specialists=names, check=check)
             _print(questions[0], verdict, as_json, out)
     raise typer.Exit(EXIT[verdict.status])
 
@@ -101,7 +104,7 @@ def _print(question: str, verdict: Verdict, as_json: bool, out: TextIO) -> None:
         plain_console(out).print(render_verdict(question, verdict))
 
 
-def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
+def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, check: bool | None, out: TextIO) -> None:
     """Questions from stdin until it ends or a line is empty."""
     interactive = sys.stdin.isatty()
     while True:
@@ -111,18 +114,21 @@ def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, out: T
         if not line.strip():
             return
         try:
-            _print(line.strip(), council.ask(line, retrieval=retrieval, specialists=names), False, out)
+            _print(line.strip(), council.ask(line, retrieval=retrieval, specialists=names, check=check), False, out)
         except QuestionError as exc:
             print(f"error: {exc}", file=sys.stderr)
 
 
-def _ask_file(council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, out: TextIO) -> None:
+def _ask_file(
+    council: Any, questions: Sequence[str], names: Sequence[str] | None, retrieval: bool, check: bool | None, out: TextIO
+) -> None:
     with progress_bar() as progress:
         task = progress.add_task("asking", total=len(questions))
         verdicts = council.ask_many(
             questions,
             retrieval=retrieval,
             specialists=names,
+            check=check,
             progress=lambda done: progress.update(task, completed=done),
         )
     for verdict in verdicts:

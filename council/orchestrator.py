@@ -25,7 +25,7 @@ from council.errors import CalibrationError, ConfigError, CouncilError, Question
 from council.inquiry import Inquiry
 from council.loop import BackgroundLoop
 from council.panel import Panel
-from council.retrieval import FORMAT, ExampleBook, ExportReport, Found, IndexReport, Retriever, StoredDocument, export_corpus
+from council.retrieval import FORMAT, ExampleBook, ExportReport, Found, IndexReport, Retriever, StoredDocument, export_corpus, migrate_store
 from council.router import Route, Router
 from council.types import NOT_KNOWN, Example, Passage, Question, Verdict
 from specialists.config import resolve_weights
@@ -211,6 +211,11 @@ class Council:
         """Write a tenant's passages as training data for specialists (JSON lines). Raises DocumentError where models wrote more
         of their words than the share `most_generated`."""
         return export_corpus(self.retriever.chunks(tenant), Path(path), most_generated)
+
+    def migrate(self, progress: Callable[[int, int], None] | None = None, drop_old: bool = False) -> int:
+        """Move what a Qdrant server holds to the embedding model that the config names; see migrate_store. Nothing else may write
+        to it meanwhile. Raises StoreError."""
+        return migrate_store(self.config.retrieval, progress, drop_old)
 
     # --- questions -----------------------------------------------------------------------------------------------
 

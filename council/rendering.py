@@ -72,6 +72,15 @@ def _sources(verdict: Verdict) -> Iterable[RenderableType]:
         yield Text(source.text if len(source.text) <= 240 else f"{source.text[:240]}…", style="italic")
 
 
+def _grounding(verdict: Verdict) -> Iterable[RenderableType]:
+    """What the agreement rests on, where that was checked."""
+    found = verdict.grounding
+    if found is not None:
+        title = next((s.title for s in verdict.sources if s.id == found.passage), "") or "the best passage"
+        without = f"without {title!r} they say {found.without_it or 'nothing together'!r}, without any {found.without_any or 'nothing'!r}"
+        yield Text(f"The agreement rests on {found.rests_on}: {without}.", style="yellow" if found.rests_on == "one passage" else "dim")
+
+
 def render_verdict(question: str, verdict: Verdict) -> RenderableType:
     """The answer or the abstention, warnings, the groups and dissent, what was dropped, and the sources."""
     answer = Text(
@@ -82,7 +91,7 @@ def render_verdict(question: str, verdict: Verdict) -> RenderableType:
     if verdict.confidence is not None:
         known = verdict.confidence
         warnings.insert(0, Text(f"Right with a probability of {known.value:.0%}, as calibrated on {known.calibrated_on}.", style="dim"))
-    said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), *warnings, *_claims(verdict), Text("")]
+    said: list[RenderableType] = [answer, Text(verdict.reason, style="dim"), *warnings, *_grounding(verdict), *_claims(verdict), Text("")]
     if verdict.groups or any(o.error for o in verdict.opinions):
         said += [_groups(verdict), Text("")]
     if verdict.candidates:
@@ -92,6 +101,7 @@ def render_verdict(question: str, verdict: Verdict) -> RenderableType:
             Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"),
             *_sources(verdict),
         ]
+    said += [Text(f"Left out: {out.title or 'untitled'}: {out.why}", style="dim") for out in verdict.left_out]
     took = verdict.timings_s.get("total")
     foot = f"{verdict.calls} calls · {took:.2f} s" if took is not None else None
     return Panel(

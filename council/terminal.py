@@ -6,14 +6,20 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from council.config import parse_settings
+
+if TYPE_CHECKING:
+    from council.orchestrator import Council
+
 Config = Annotated[str, typer.Option("--config", "-c", help="A preset's name or a YAML file.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as retrieval.top_k=6.")]
+Tenant = Annotated[str, typer.Option(help="Whose documents.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
 
@@ -30,6 +36,18 @@ def only_ours_on_stdout() -> Iterator[TextIO]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def opened(config: str, settings: list[str] | None) -> Iterator[Council]:
+    """A council whose members are not started."""
+    from council.orchestrator import Council
+
+    council = Council.from_config(config, parse_settings(settings))
+    try:
+        yield council
+    finally:
+        council.close()
 
 
 def progress_bar() -> Progress:

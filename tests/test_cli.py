@@ -204,3 +204,46 @@ def test_documents_are_listed_shown_and_removed(cli: Cli, light: Path) -> None:
     assert cli.with_store("documents", "remove", str(file))[1].strip() == "1 passages removed"
     status, _, err = cli.with_store("documents", "show", str(file))
     assert status == 1 and "the store has no document" in err and "council documents list" in err
+
+
+def test_examples_are_added_listed_and_removed(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text(json.dumps({"question": "Who keeps the Oskel light?", "answer": "Bo", "right": False, "why": "He left in 1950."}))
+    assert cli.with_store("examples", "add", str(file))[1].strip() == "1 examples, 1 of them new"
+    one = ("--question", "Who keeps the Oskel light?", "--answer", "Eve")
+    assert cli.with_store("examples", "add", *one)[1].strip() == "1 examples, 1 of them new"
+    assert "He left in 1950." in cli.with_store("examples", "list")[1]
+    listed = json.loads(cli.with_store("examples", "list", "--json")[1])
+    assert {e["answer"]: e["right"] for e in listed} == {"Bo": False, "Eve": True}
+    assert cli.with_store("examples", "list", "--tenant", "other", "--json")[1].strip() == "[]"
+    assert cli.with_store("examples", "remove", listed[0]["id"])[1].strip() == "1 examples removed"
+    assert cli.with_store("examples", "remove", listed[0]["id"])[0] == 1
+    for wrong in ((), ("--question", "q"), (str(file), *one)):
+        status, _, err = cli.with_store("examples", "add", *wrong)
+        assert status == 2 and "--question" in err
+
+
+def test_training_data_is_exported_unless_models_wrote_too_much_of_it(cli: Cli, light: Path, tmp_path: Path) -> None:
+    (light / "made.jsonl").write_text(json.dumps({"text": "The light on Oskel is green, and turns.", "origin": "machine"}))
+    cli.with_store("index", str(light))
+    out = tmp_path / "training.jsonl"
+    status, _, err = cli.with_store("documents", "export", str(out))
+    assert status == 1 and "%" in err and not out.exists()
+    assert cli.with_store("documents", "export", str(out), "--most-generated", "0.9")[0] == 0
+    assert {json.loads(line)["origin"] for line in out.read_text().splitlines()} == {"machine", "unknown"}
+
+
+def test_an_answer_is_checked_and_the_terminal_says_what_it_rests_on(ray_session: None, cli: Cli, light: Path) -> None:
+    cli.with_store("index", str(light))
+    cli.with_store("examples", "add", "--question", "Who keeps the Oskel light?", "--answer", "Eve", "--wrong", "--why", "She never did.")
+    status, out, _ = cli.with_store("ask", ASKED, "--check", "--json")
+    verdict = Verdict.model_validate_json(out)
+    assert status == 0 and verdict.grounding is not None and verdict.grounding.rests_on == "the members"  # their script knows it
+    assert [e.answer for e in verdict.examples] == ["Eve"] and verdict.calls == 10
+    assert all(o.passages == (verdict.grounding.passage,) for o in verdict.opinions)
+    assert "The agreement rests on the members" in " ".join(cli.with_store("ask", ASKED, "--check")[1].replace("│", " ").split())
+
+
+def test_an_embedded_store_is_not_migrated(cli: Cli) -> None:
+    status, _, err = cli.with_store("documents", "migrate")
+    assert status == 1 and "index the documents again" in err

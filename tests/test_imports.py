@@ -11,10 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {  # a module may import those of its own row's number or below, but for siblings of row 2
-    "council.types": 0, "council.errors": 0, "council.config": 1, "council.loop": 1, "council.cross_encoder": 1, "council.sentences": 1,
+    "council.types": 0, "council.errors": 0,
+    "council.config": 1, "council.loop": 1, "council.cross_encoder": 1, "council.sentences": 1,
     "council.router": 2, "council.retrieval": 2, "council.prompting": 2, "council.aggregator": 2, "council.entailment": 2,
-    "council.needs": 2, "council.panel": 3, "council.rendering": 3, "council.demo": 3, "council.terminal": 3, "council.deliberation": 4, "council.grounding": 4,
-    "council.inquiry": 5, "council.orchestrator": 6, "council.doctor": 7, "council.evaluation": 7, "council.documents": 7, "council.cli": 8,
+    "council.needs": 2,
+    "council.panel": 3, "council.rendering": 3, "council.demo": 3,
+    "council.deliberation": 4, "council.grounding": 4,
+    "council.inquiry": 5, "council.orchestrator": 6,
+    "council.doctor": 7, "council.terminal": 7,
+    "council.evaluation": 8, "council.documents": 8, "council.examples": 8, "council.cli": 9,
 }  # fmt: skip
 SHARED = {"specialists.protocol", "specialists.config", "specialists.prompt_format", "specialists.tokens"}
 OWNERS = {

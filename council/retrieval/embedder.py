@@ -127,7 +127,9 @@ class CachedEmbedder:
         return self._opened().embed(texts, self._embedder.embed)
 
     def forget(self, texts: Sequence[str]) -> None:
-        """Remove these texts' vectors from the file."""
+        """Remove these texts' vectors, from the disk too. Raises StoreError."""
+        if not texts:
+            return
         if self._cache is not None or (self._path is not None and self._path.exists()):
             self._opened().forget(texts)
 

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -150,25 +150,25 @@ class Index:
 
     def _clear(self, tenant: str, plan: _Plan, known: Sequence[StoredDocument]) -> int:
         """Remove what the files of the plan no longer hold, now that what they hold is there."""
-        stale = {d.file for d in known if d.file in plan.keep and d.mark not in plan.keep[d.file]}
-        removed = sum(self._drop(tenant, file, plan.keep[file]) for file in sorted(stale))
-        return removed + self.remove(plan.pruned, tenant)
+        stale = {d.file: plan.keep[d.file] for d in known if d.file in plan.keep and d.mark not in plan.keep[d.file]}
+        return self._drop(tenant, stale) + self.remove(plan.pruned, tenant)
 
     def remove(self, files: Sequence[str], tenant: str) -> int:
         """Remove files, and what is left of their text and vectors on the disk; returns how many chunks these were."""
-        removed = sum(self._drop(tenant, file, ()) for file in files)
+        removed = self._drop(tenant, dict.fromkeys(files, ()))
         if removed:
             self._store.purge()
         return removed
 
-    def _drop(self, tenant: str, file: str, keep: Collection[str]) -> int:
-        before = self._texts(tenant, file)
-        removed = self._store.remove(tenant, file, keep)
-        self._cached.forget(sorted(before - self._texts(tenant, file)))
+    def _drop(self, tenant: str, files: Mapping[str, Collection[str]]) -> int:
+        """Remove files from the store, but for documents with these marks, and the vectors of what they held from the cache."""
+        before = self._texts(tenant, files)
+        removed = sum(self._store.remove(tenant, file, keep) for file, keep in files.items())
+        self._cached.forget(sorted(before - self._texts(tenant, files)))
         return removed
 
-    def _texts(self, tenant: str, file: str) -> set[str]:
-        return {searched_text(p.title, p.text) for p in self._store.passages(tenant, file)}
+    def _texts(self, tenant: str, files: Iterable[str]) -> set[str]:
+        return {searched_text(p.title, p.text) for file in files for p in self._store.passages(tenant, file)}
 
     def _mark(self, document: Document, domain: str | None) -> str:
         """What a document is, and how it is cut: where this is the same, there is nothing to do."""

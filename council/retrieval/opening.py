@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from council.config import StoreConfig
+from council.config import RetrievalConfig, StoreConfig
 from council.errors import StoreError
 from council.retrieval.edge_store import BESIDE, EdgeStore
+from council.retrieval.embedder import Embedder
 from council.retrieval.said import KeyFile, Keys
+from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.store import Store, VectorSpace
 
 EXAMPLES, SAID, VECTORS = BESIDE
+
+
+def migrate_store(config: RetrievalConfig, progress: Callable[[int, int], None] | None = None, drop_old: bool = False) -> int:
+    """Embed all that a server holds anew, with the model that the config names, and switch to it when all is there; what was
+    there stays readable until then. Returns how many chunks these were. Run again, it goes on where it was broken off.
+
+    Raises StoreError, also for an embedded store: of one process's own documents a new one is as soon made by indexing.
+    """
+    if config.store.kind != "server":
+        raise StoreError("only a Qdrant server is migrated: set retrieval.store.path to a new folder, and index the documents again")
+    from council.retrieval.server_migration import migrate
+
+    sparse = SparseEmbedder(config.chunk_tokens)
+    return migrate(config.store, Embedder(config.embedder), sparse.embed_document, progress, drop_old)
 
 
 class Shelf:

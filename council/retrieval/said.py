@@ -292,15 +292,23 @@ def _pairs(text: Sequence[str], match: _Match, tenant: str) -> set[bytes]:
 
     An answer in front counts only with a question mark, or "Tribonian: author of the Code." would answer "author of the Code".
     """
-    asked = text[match.start : match.end]
-    after = text[match.end : match.end + APART + LONG - 1]
-    before = text[max(0, match.start - APART - LONG + 1) : match.start] if asked[-1] == "?" else []
-    runs = [after[start : start + size] for size in range(1, LONG) for start in range(min(APART, len(after) - size) + 1)]
-    # Backwards, the same.
-    runs += [
-        before[len(before) - end - size : len(before) - end] for size in range(1, LONG) for end in range(min(APART, len(before) - size) + 1)
-    ]
+    asked = list(text[match.start : match.end])
+    others = _without(text, asked)
+    after = others[match.end : match.end + APART + LONG - 1]
+    before = others[max(0, match.start - APART - LONG + 1) : match.start] if asked[-1] == "?" else []
+    runs = [after[at : at + size] for size in range(1, LONG) for at in range(min(APART, len(after) - size) + 1)]
+    before.reverse()
+    runs += [before[at : at + size][::-1] for size in range(1, LONG) for at in range(min(APART, len(before) - size) + 1)]
     return {_hash(tenant, "answer", [*asked, "", *run]) for run in runs}
+
+
+def _without(text: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """The words, with blanks where the question stands: one that is asked twice is not answered by its own words."""
+    left, size = list(text), len(asked)
+    for start in range(len(text) - size + 1):
+        if text[start : start + size] == asked:
+            left[start : start + size] = [""] * size
+    return left
 
 
 def _stands(text: str, read: Sequence[str], match: _Match) -> bool:

@@ -21,7 +21,7 @@ from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.store import Store, VectorQuery
 from council.types import LeftOut, Passage, Question
 
-CLAUSES: Final = re.compile(r"[,;:()?!.]+\s|\s+(?:and|or|but|which|who|that|when|where|because|if)\s+", re.IGNORECASE)
+CLAUSES: Final = re.compile(r"[,;:]?\s+(?:and|or|but|which|who|that|when|where|because|if)\s+|[,;:()?!.]+\s", re.IGNORECASE)
 FEWEST_WORDS: Final = 3
 """Of a clause that is worth a query of its own."""
 FURTHER: Final = 0.5

@@ -72,7 +72,7 @@ def _pool(rules: RetrievalConfig, wanted: int) -> int:
 
 
 def _unfit(candidate: Candidate, fit: Sequence[Candidate], rules: RetrievalConfig, wanted: int) -> str:
-    if candidate.likeness < rules.min_likeness:
+    if rules.min_likeness > 0 and candidate.likeness < rules.min_likeness:
         return f"its likeness to the question, {candidate.likeness:.2f}, is less than {rules.min_likeness:g}"
     same = next((c for c in fit if candidate.says_the_same_as(c)), None)
     if same is not None:

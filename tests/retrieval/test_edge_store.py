@@ -51,7 +51,7 @@ def test_each_query_finds_by_its_own_vector_and_scores_fall(store: EdgeStore) ->
     store.upsert(CHUNKS, dense, sparse)
     # The dense vector is the first chunk's, the word the second's.
     by_vector, by_word, by_nothing = store.nearest([dense[0], SparseEmbedder().embed_query("insulin"), SparseVector((), ())], 10, "default")
-    assert by_vector[0] == (CHUNKS[0].id, pytest.approx(1.0, abs=1e-5))
+    assert by_vector[0][0] == CHUNKS[0].id and by_vector[0][1] == pytest.approx(1.0, abs=1e-5)
     assert [id for id, _ in by_word] == [CHUNKS[1].id]
     assert by_nothing == []
     scores = [score for _, score in by_vector]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from council.config import RetrievalConfig
+from council.config import RetrievalConfig, StoreConfig
 from council.errors import ConfigError, StoreError
-from council.retrieval import Embedder, IndexReport
+from council.retrieval import Embedder, IndexReport, Retriever
 from council.retrieval.edge_store import EdgeStore
-from council.retrieval.index import Index, chunk_id
+from council.retrieval.index import Index, chunk_id, searched_text
 from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.store import Chunk
+from council.types import Question
 from tests.retrieval.conftest import found_by
 
 LONG = "# Tides\n\n" + "\n\n".join(f"## Part {n}\n\n" + f"The tide of part {n} rises and falls. " * 12 for n in range(3))
@@ -195,3 +199,63 @@ def test_tenants_do_not_hold_back_each_others_texts(index: Index, opened: EdgeSt
     for tenant in ("a", "b"):
         assert index.add([handbook], tenant=tenant).duplicates == 0
     assert texts(opened, "a") == texts(opened, "b") and len(texts(opened, "a")) == 3
+
+
+def on_disk(folder: Path, content: bytes) -> bool:
+    return any(content in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_changed_document_is_embedded_where_it_has_changed(embedder: Embedder, tmp_path: Path) -> None:
+    embedded: list[int] = []
+
+    class Counting(Embedder):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            embedded.append(len(texts))
+            return super().embed(texts)
+
+    note = tmp_path / "note.md"
+    several = "# Tides\n\n" + "\n\n".join(f"## Part {n}\n\nThe tide of part {n} rises at {n} and falls at noon." for n in range(8))
+    note.write_text(several)
+    settings = RetrievalConfig(chunk_tokens=48, overlap_tokens=0, store=StoreConfig(path=str(tmp_path / "s")))
+    with Retriever(settings, embedder=Counting(settings.embedder)) as retriever:
+        first = retriever.index([note]).new
+        assert sum(embedded) == first > 6
+        embedded.clear()
+        note.write_text(several + "\n\n## Part 9\n\nA word more.\n")
+        assert retriever.index([note]).new == first + 1
+        assert sum(embedded) == 1
+
+
+def test_what_is_removed_is_gone_from_store_cache_and_disk(embedder: Embedder, tmp_path: Path) -> None:
+    secret, kept = tmp_path / "secret.txt", tmp_path / "kept.txt"
+    secret.write_text("The safe opens with the number 81726.")
+    kept.write_text("The library opens at nine each morning.")
+    folder = tmp_path / "s"
+    with Retriever(RetrievalConfig(store=StoreConfig(path=str(folder))), embedder=embedder) as retriever:
+        retriever.index([secret, kept])
+        vectors = embedder.embed([searched_text(p.title, p.text) for file in (secret, kept) for p in retriever.passages(file)])
+        assert on_disk(folder, b"81726") and on_disk(folder, vectors[0].tobytes())
+        assert retriever.remove([secret]) == 1
+        assert not on_disk(folder, b"81726") and not on_disk(folder, vectors[0].tobytes())
+        assert on_disk(folder, b"library opens") and on_disk(folder, vectors[1].tobytes())
+        kept.unlink()
+        assert retriever.index([tmp_path], prune=True).pruned == (str(kept),)
+        assert not on_disk(folder, b"library opens") and not on_disk(folder, vectors[1].tobytes())
+
+
+def test_what_the_council_said_comes_back_as_its_own(embedder: Embedder, tmp_path: Path) -> None:
+    long = "Bertram has kept the lighthouse on the north cape since the storm of that winter, and his daughter will keep it after him."
+    row = {"title": "Lighthouse", "text": long, "origin": "human"}
+    (tmp_path / "web.jsonl").write_text(json.dumps(row))
+    (tmp_path / "other.jsonl").write_text(json.dumps(row | {"text": "Nobody knows who built the lighthouse, or in which year it was."}))
+    with Retriever(RetrievalConfig(store=StoreConfig(path=str(tmp_path / "s"))), embedder=embedder) as retriever:
+        asked = Question(text="Who keeps the lighthouse on the north cape?")
+        retriever.record(asked, [long], [])
+        retriever.index([tmp_path])
+        retriever.index([tmp_path], tenant="other")
+        origins = {p.text[:7]: p.provenance.origin for f in ("web", "other") for p in retriever.passages(tmp_path / f"{f}.jsonl")}
+        assert origins == {"Bertram": "council", "Nobody ": "human"}
+        assert [d.provenance.origin for d in retriever.documents("other")] == ["human", "human"]
+        found = retriever.search(asked)
+        assert [out.why for out in found.left_out] == ["the council said it itself, and that may take 0 of 4 places"]
+        assert all(p.provenance.origin != "council" for p in found.passages)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from council.errors import StoreError
 from council.retrieval.said import APART, LONG, OPENING, SHINGLE, TEXTS, WINDOW, KeyFile, Said, fingerprints, shingles, words
 
-QUESTION = "Who codified Roman law under Justinian?"
+QUESTION = "Who first codified Roman law under Justinian?"
 ANSWER = "Tribonian"
 REASON = (
     "Most members hold that the commission which the quaestor Tribonian led made the collection, since two of the passages name "
@@ -127,6 +127,7 @@ def test_nothing_is_the_councils_before_it_said_anything(said: Said) -> None:
         f"{ANSWER} (the answer to: {QUESTION})",
         f"{FERRY} {QUESTION} {ANSWER}. {FERRY}",
         f"{QUESTION} Nobody knew. {QUESTION} {ANSWER}!",
+        "Who \ufb01rst codi\ufb01ed Roman law under \uff2austinian? Tri\u00adbonian",
     ],
 )
 def test_a_question_with_its_answer_is_the_councils(said: Said, text: str) -> None:
@@ -141,8 +142,8 @@ def test_a_question_with_its_answer_is_the_councils(said: Said, text: str) -> No
         ANSWER,
         f"{ANSWER} was a jurist of Pamphylia and the quaestor of Justinian, under whom Roman law was codified.",
         f"{QUESTION} Theophilus and Dorotheus did most of it.",
-        f"{ANSWER}, who codified Roman law under Justinian, died in 542.",
-        f"Who codified Roman law under Justinian's uncle? {ANSWER}.",
+        f"{ANSWER}, who first codified Roman law under Justinian, died in 542.",
+        f"Who first codified Roman law under Justinian's uncle? {ANSWER}.",
         f"{QUESTION} {'This is debated to the present day. ' * 2}Some of those who wrote of it name {ANSWER}.",
         f"What did the members say? {ANSWER}.",
     ],
@@ -156,6 +157,7 @@ def test_an_answer_counts_up_to_so_many_words_from_its_question_and_not_inside_i
     question = "Is it lead or gold that the ring is made of?"
     said.record("default", question, ["gold"], [])
     assert not is_own(said, f"{question} Lead.")
+    assert not is_own(said, f"{question}\n{question} Lead.")
     for words_between, own in ((APART, True), (APART + 1, False)):
         assert is_own(said, f"{question} {'so ' * words_between} gold") is own
         assert is_own(said, f"gold {'so ' * words_between} {question}") is own
@@ -168,6 +170,8 @@ def test_an_answer_counts_up_to_so_many_words_from_its_question_and_not_inside_i
         ("Question: Name the largest city of Denmark. Answer: Copenhagen", True),
         ("Name the largest city of Denmark? Copenhagen", True),
         ("He could not name the largest city of Denmark, Copenhagen.", False),
+        ("He was asked to name the largest city of Denmark. Copenhagen, he said.", False),
+        ("Name the largest city of Denmark after Copenhagen.", False),
         ("Copenhagen: name the largest city of Denmark", False),
         ("name the largest city of Denmark", False),
     ],
@@ -197,6 +201,9 @@ def test_the_answer_of_an_faq_stays_the_faqs(said: Said) -> None:
     faq = f"Roman law\n{QUESTION} It was {ANSWER}, whom he made his quaestor."
     said.record("default", QUESTION, [ANSWER], [FERRY, faq])
     assert said.recognise("default", [faq, f"{QUESTION} {ANSWER}"]) == [False, False]
+    assert not is_own(said, f"{ANSWER}: {QUESTION}")
+    said.record("default", QUESTION, ["Theophilus"], [f"Theophilus? {QUESTION}"])
+    assert not is_own(said, f"{QUESTION} Theophilus")
     # That the question stands in one passage and the answer in another makes neither an FAQ.
     said.record("default", QUESTION, [ANSWER], [QUESTION, f"{ANSWER} was a jurist."])
     assert is_own(said, f"{QUESTION} {ANSWER}")
