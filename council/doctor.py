@@ -135,6 +135,19 @@ def _entailment(config: CouncilConfig) -> Finding:
         return Finding("entailment", False, str(exc), "see the message, or remove aggregator.entailment")
 
 
+def _reranker(config: CouncilConfig) -> Finding:
+    wanted = config.retrieval.rerank
+    if wanted is None:
+        return Finding("reranker", True, "not used: passages rank as they were found")
+    from council.retrieval.rerank import Reranker
+
+    try:
+        Reranker(wanted).load()
+        return Finding("reranker", True, wanted.model)
+    except CouncilError as exc:
+        return Finding("reranker", False, str(exc), "see the message, or remove retrieval.rerank")
+
+
 def _folder(config: CouncilConfig) -> Path:
     from council.orchestrator import default_store
 
@@ -195,5 +208,5 @@ def examine(config_name: str, overrides: Mapping[str, Any] | None = None) -> lis
     kinds = {e.kind for e in config.engines}
     findings += [_vllm("vllm" in kinds), _package("openai", "openai" in kinds, "pip install 'council-of-specialists[openai]'")]
     findings += [Finding("config", True, f"{config_name}: {config.name}"), _gpu(config), _disk(_folder(config)), *_needs(config)]
-    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _entailment, _store, _independence, _worth)
+    checks: tuple[Callable[[CouncilConfig], Finding], ...] = (_weights, _embedder, _entailment, _reranker, _store, _independence, _worth)
     return findings + [check(config) for check in checks]

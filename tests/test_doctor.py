@@ -49,3 +49,10 @@ def test_a_calibration_that_cannot_be_read_is_told(tmp_path: Path, text: str) ->
     file.write_text(text, "utf-8")
     told = found("pocket", {"retrieval.store.path": str(tmp_path / "s"), "aggregator.calibration": str(file)})["worth"]
     assert told.ok is False and "can't be read" in told.detail
+
+
+def test_a_reranker_that_is_not_there_is_told_with_what_to_do(tmp_path: Path) -> None:
+    there = {"retrieval.store.path": str(tmp_path / "s")}
+    assert found("pocket", there)["reranker"].ok
+    told = found("pocket", there | {"retrieval.rerank": {"model": "/no/such/folder"}})["reranker"]
+    assert told.ok is False and "/no/such/folder" in told.detail and "retrieval.rerank" in told.remedy
