@@ -1,6 +1,6 @@
 """How fast documents go in: `python -m tests.bench.indexing [--files 2000]`.
 
-Mixed files (Markdown, text, HTML, CSV, JSONL, DOCX) are made, indexed in one run that is killed in the middle, and indexed
+Mixed files (Markdown, text, HTML, CSV, JSONL, DOCX, PDF) are made, indexed in one run that is killed in the middle, and indexed
 again. Prints one JSON object last.
 """
 
@@ -20,24 +20,12 @@ from typing import Final
 from council.config import RetrievalConfig, StoreConfig
 from council.retrieval import IndexReport, Retriever
 from tests.bench.hardware import describe
+from tests.retrieval.readers.made import make_pdf
 
 WORDS: Final = [
-    "harbour",
-    "light",
-    "ferry",
-    "mill",
-    "granary",
-    "keeper",
-    "council",
-    "treaty",
-    "engine",
-    "valve",
-    "copper",
-    "rainfall",
-    "orchard",
-    "ledger",
-    "voyage",
-]
+    "harbour", "light", "ferry", "mill", "granary", "keeper", "council", "treaty", "engine", "valve", "copper", "rainfall", "orchard",
+    "ledger", "voyage",
+]  # fmt: skip
 
 
 def sentence(made: random.Random) -> str:
@@ -69,10 +57,12 @@ KINDS: Final[dict[str, Callable[[random.Random], str]]] = {
 def make_files(folder: Path, count: int) -> None:
     made = random.Random(0)
     for number in range(count):
-        kind = [*KINDS, "docx"][number % 6]
+        kind = [*KINDS, "docx", "pdf"][number % 7]
         path = folder / f"{number:05}.{kind}"
         if kind == "docx":
             write_docx(path, made)
+        elif kind == "pdf":
+            path.write_bytes(make_pdf([text(made).replace(". ", ".\n") for _ in range(2)]))
         else:
             path.write_text(KINDS[kind](made), "utf-8")
 
