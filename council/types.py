@@ -10,6 +10,8 @@ Status = Literal["answered", "abstained", "failed"]
 RoundKind = Literal["members", "samples", "orders"]
 Origin = Literal["human", "machine", "council", "unknown"]
 """Who wrote a text: a person, a model, this system itself, or it is not known."""
+GENERATED: tuple[Origin, ...] = ("machine", "council")
+"""The origins of text that no person wrote."""
 Grounds = Literal["one passage", "the context", "the members"]
 
 NOT_KNOWN = "not known"

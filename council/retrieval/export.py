@@ -22,9 +22,8 @@ from council.errors import ConfigError, DocumentError
 from council.retrieval.fault import one_line
 from council.retrieval.said import words
 from council.retrieval.store import Chunk
-from council.types import Frozen, Origin
+from council.types import GENERATED, Frozen, Origin
 
-GENERATED: Final[tuple[Origin, ...]] = ("machine", "council")
 LEFT_OUT: Final[Origin] = "council"
 
 

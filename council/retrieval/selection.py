@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from council.config import RetrievalConfig
-from council.retrieval.fusion import GENERATED, diversify
+from council.retrieval.fusion import diversify
 from council.retrieval.store import Chunk
-from council.types import LeftOut
+from council.types import GENERATED, LeftOut
 
 NEAR: Final = 0.9
 """Share of words in common from which two passages say the same, if they agree in their numbers."""

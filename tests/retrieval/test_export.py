@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from council.errors import ConfigError, DocumentError, StoreError
-from council.retrieval.export import GENERATED, export_corpus
+from council.retrieval.export import export_corpus
 from council.retrieval.said import words
 from council.retrieval.store import Chunk
-from council.types import Origin, Provenance
+from council.types import GENERATED, Origin, Provenance
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 KEYS = ["title", "text", "domain", "origin", "source", "author", "date", "licence", "language", "document"]
