@@ -10,27 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from council.config import OriginsConfig, RecencyConfig
-from council.types import Origin
+from council.types import GENERATED, Origin
 
-SPARSE_WEIGHT: Final = 0.7
-"""Of BM25, as a part of the best passage's, beside the cosine; CHANGELOG.md has what it was fitted on."""
+SPARSE_WEIGHT: Final = 0.35
+"""Of BM25 for each term that was asked for, beside the cosine; CHANGELOG.md has what it was fitted on."""
 DOMAIN_BONUS: Final = 0.15
 """The part of its score that a passage of the domain that routing prefers gains, under `routed: prefer`."""
-GENERATED: Final[tuple[Origin, ...]] = ("machine", "council")
 
 
 def fuse(cosines: NDArray[np.float32], bm25: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Scores in about [0, 1] of candidates, [candidates], from those of each query, both [queries, candidates].
+    """Scores of candidates, [candidates], from those of each query, both [queries, candidates].
 
-    The cosine plus SPARSE_WEIGHT times BM25 over the best candidate's, by the maximum of these, averaged over queries by
-    `weights`. A query of which nothing has a word counts by its cosines alone. (A convex combination of scores as in Bruch,
-    Gai and Ingber 2023, which ranks better than their ranks do.)
+    The cosine plus SPARSE_WEIGHT times BM25, by the mean of these over queries, which count by `weights`. `bm25` is that of the
+    query over the weights of its terms: so it says by itself how much of the query a passage has, and where no passage has much,
+    cosines decide. (A convex combination of scores as in Bruch, Gai and Ingber 2023, which ranks better than their ranks do.)
     """
-    best = bm25.max(axis=1, keepdims=True, initial=0.0)
-    lexical = np.divide(bm25, best, out=np.zeros_like(bm25), where=best > 0)
-    fused = (np.maximum(cosines, 0.0) + SPARSE_WEIGHT * lexical) / (1.0 + SPARSE_WEIGHT)
     shares = np.asarray(weights, np.float32) / max(float(sum(weights)), 1e-9)
-    scores: NDArray[np.float32] = (shares[:, None] * fused).sum(axis=0)
+    scores: NDArray[np.float32] = shares @ (np.maximum(cosines, 0.0) + SPARSE_WEIGHT * bm25)
     return scores
 
 

@@ -26,6 +26,8 @@ FEWEST_WORDS: Final = 3
 """Of a clause that is worth a query of its own."""
 FURTHER: Final = 0.5
 """The weight of each further query beside the question itself."""
+DEPTH: Final = 4
+"""How many times deeper than its candidates a list is read: what another list has found may stand there, and is scored so."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,11 @@ class Searcher:
     def _candidates(self, texts: Sequence[str], tenant: str, domain: str | None, top_k: int) -> list[Candidate]:
         """What any query finds by either vector, with the fused score of all."""
         dense = self.embedder.embed(texts)
-        asked: list[VectorQuery] = [*dense] if self.config.search != "sparse" else []
-        asked += [self.sparse.embed_query(text) for text in texts] if self.config.search != "dense" else []
-        lists = self.store.nearest(asked, max(self.config.prefetch, 2 * top_k), tenant, domain)
-        ids = list(dict.fromkeys(id for found in lists for id, _ in found))
+        sparse = [self.sparse.embed_query(text) for text in texts] if self.config.search != "dense" else []
+        asked: list[VectorQuery] = [*dense, *sparse] if self.config.search != "sparse" else [*sparse]
+        limit = max(self.config.prefetch, 2 * top_k)
+        lists = self.store.nearest(asked, DEPTH * limit, tenant, domain)
+        ids = list(dict.fromkeys(id for found in lists for id, _ in found[:limit]))
         stored = self.store.fetch(ids, tenant)
         found = [(id, s.chunk, s.vector) for id in ids if (s := stored.get(id)) is not None and s.vector is not None]
         if not found:
@@ -84,9 +87,9 @@ class Searcher:
         vectors = np.stack([vector for _, _, vector in found])
         cosines = dense @ vectors.T
         bm25 = np.zeros_like(cosines)
-        if self.config.search != "dense":
-            scores = [dict(some) for some in lists[-len(texts) :]]
-            bm25 = np.array([[s.get(id, 0.0) for id, _, _ in found] for s in scores], np.float32)
+        for row, terms, some in zip(bm25, sparse, lists[-len(texts) :], strict=False):
+            scores, weight = dict(some), max(sum(terms.values), 1e-9)
+            row[:] = [scores.get(id, 0.0) / weight for id, _, _ in found]
         seen = cosines if self.config.search != "sparse" else np.zeros_like(cosines)
         fused = fuse(seen, bm25, [1.0] + [FURTHER] * (len(texts) - 1))
         return [
