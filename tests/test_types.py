@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from council.types import Opinion, Verdict
 
 FIELDS = [
-    "status", "answer", "reason", "agreement", "confidence", "groups", "opinions", "claims", "candidates", "sources", "domain", "warnings",
-    "rounds", "unasked", "calls", "timings_s",
+    "status", "answer", "reason", "agreement", "confidence", "groups", "opinions", "claims", "candidates", "sources", "left_out",
+    "examples", "grounding", "domain", "warnings", "rounds", "unasked", "calls", "timings_s",
 ]  # fmt: skip
 
 

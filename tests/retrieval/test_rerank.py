@@ -73,7 +73,7 @@ def test_scores_are_probabilities_of_what_it_was_trained_for(reranker: Reranker)
 def test_the_best_candidates_are_ranked_anew(folder: Path, embedder: Embedder, tmp_path: Path) -> None:
     texts = ["Of gold and of a star, told at length.", "The tide, in one word.", "Bee and tax and rust are in this one."]
     (tmp_path / "texts.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    plain = RetrievalConfig.model_validate({"store": {"path": str(tmp_path / "s")}, "top_k": 1})
+    plain = RetrievalConfig.model_validate({"store": {"path": str(tmp_path / "s")}, "top_k": 1, "min_likeness": 0})
     with Retriever(plain, embedder=embedder) as retriever:
         retriever.index([tmp_path / "texts.jsonl"])
         asked = Question(text="What of gold and a star?")

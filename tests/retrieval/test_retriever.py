@@ -19,7 +19,8 @@ POCKET = Path(__file__).parents[2] / "configs" / "pocket"
 
 def config(path: Path | None = None, library: Path | None = None) -> RetrievalConfig:
     origins = OriginsConfig(machine=1.0)  # the pocket library was written by a model
-    return RetrievalConfig(store=StoreConfig(path=str(path) if path else None), library=str(library) if library else None, origins=origins)
+    store = StoreConfig(path=str(path) if path else None)
+    return RetrievalConfig(store=store, library=str(library) if library else None, origins=origins, min_likeness=0)
 
 
 @pytest.fixture(scope="module")

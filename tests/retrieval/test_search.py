@@ -36,7 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path
 
 
 def settings(path: Path, **rules: Any) -> RetrievalConfig:
-    return RetrievalConfig.model_validate({"store": {"path": str(path / "store")}, "top_k": 3, "curation": {"duplicates": False}} | rules)
+    return RetrievalConfig.model_validate(
+        {"store": {"path": str(path / "store")}, "top_k": 3, "min_likeness": 0, "curation": {"duplicates": False}} | rules
+    )
 
 
 @pytest.fixture
