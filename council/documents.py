@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from council.rendering import render_rows
+from council.rendering import plain, render_rows
 from council.terminal import AsJson, Config, Settings, Tenant, only_ours_on_stdout, opened, plain_console, progress_bar
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and remove the documents that the members read.")
@@ -58,7 +58,7 @@ def show(
             return
         for passage in passages:
             page = passage.provenance.details.get("page")
-            print(f"{passage.title or 'untitled'}{f', page {page}' if page else ''}\n{passage.text}\n", file=out)
+            print(plain(f"{passage.title or 'untitled'}{f', page {page}' if page else ''}\n{passage.text}\n"), file=out)
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -18,6 +19,24 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 24
 STYLES = {"answered": "bold green", "abstained": "bold yellow", "failed": "bold red"}
+
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What moves a terminal's cursor, clears it or writes its title. White space is not among it."""
+
+
+def plain(text: str) -> str:
+    """A text of documents or models as a terminal may be given it: without control characters."""
+    return CONTROL.sub("\ufffd", text)
+
+
+def _plain(value: Any) -> Any:
+    """The same of all texts in a value of JSON."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _bar(share: float) -> Text:
@@ -78,11 +97,15 @@ def _grounding(verdict: Verdict) -> Iterable[RenderableType]:
     if found is not None:
         title = next((s.title for s in verdict.sources if s.id == found.passage), "") or "the best passage"
         without = f"without {title!r} they say {found.without_it or 'nothing together'!r}, without any {found.without_any or 'nothing'!r}"
-        yield Text(f"The agreement rests on {found.rests_on}: {without}.", style="yellow" if found.rests_on == "one passage" else "dim")
+        yield Text(
+            f"The agreement rests on {found.rests_on}: {without}.",
+            style="yellow" if found.contradicted or found.rests_on == "the members" else "dim",
+        )
 
 
 def render_verdict(question: str, verdict: Verdict) -> RenderableType:
     """The answer or the abstention, warnings, the groups and dissent, what was dropped, and the sources."""
+    question, verdict = plain(question), Verdict.model_validate(_plain(verdict.model_dump(mode="json")))
     answer = Text(
         verdict.answer if verdict.status == "answered" and verdict.answer else verdict.status,
         style=STYLES[verdict.status],
@@ -135,5 +158,5 @@ def render_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     return table

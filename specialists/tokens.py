@@ -72,9 +72,16 @@ def encode_answer(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], ask: bool) -> str:
-    special = [t for t in tokenizer.all_special_tokens if len(t) > 1]
+    special = _control_tokens(tokenizer)
     turns: list[dict[str, Any]] = [{"role": m["role"], "content": _defuse(m["content"], special)} for m in messages]
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What the tokenizer reads as a control token: those with a role, and those that it only marks as special, as many models' turn
+    marks are. White space alone is none: it could not be broken up."""
+    marked = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return [token for token in dict.fromkeys([*tokenizer.all_special_tokens, *marked]) if len(token.strip()) > 1]
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -46,7 +46,7 @@ from council.retrieval.store import (
     to_payload,
     to_vector,
 )
-from council.types import Passage
+from council.types import Origin, Passage
 
 T = TypeVar("T")
 
@@ -154,9 +154,11 @@ class EdgeStore:
 
         return self._call("written", write)
 
-    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
+    def nearest(
+        self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None, without: Collection[Origin] = ()
+    ) -> list[list[Nearness]]:
         """See Store."""
-        seen = _filter(scope(tenant, domain))
+        seen = _filter(scope(tenant, domain), spared=without, key="origin")
 
         def search(shard: edge.EdgeShard, query: VectorQuery) -> list[Nearness]:
             if isinstance(query, SparseVector):
@@ -300,11 +302,11 @@ def _lock_folder(path: Path) -> int:
     return lock
 
 
-def _filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = ()) -> edge.Filter:
-    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for documents with the marks `spared`."""
+def _filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = (), key: str = "mark") -> edge.Filter:
+    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for those whose `key` is one of `spared`."""
     must: list[Any] = [edge.FieldCondition(k, match=edge.MatchValue(v)) for k, v in wanted.items()]
     must += [edge.HasIdCondition(set(ids))] if ids else []
-    return edge.Filter(must=must, must_not=[edge.FieldCondition("mark", match=edge.MatchAny(list(spared)))] if spared else None)
+    return edge.Filter(must=must, must_not=[edge.FieldCondition(key, match=edge.MatchAny(list(spared)))] if spared else None)
 
 
 def _scroll(shard: edge.EdgeShard, seen: edge.Filter | None, payload: Any, vectors: bool = False) -> Iterator[list[edge.Record]]:

@@ -113,7 +113,8 @@ class Retriever:
 
     def record(self, question: Question, answers: Sequence[str], passages: Sequence[Passage]) -> None:
         """Keep fingerprints of what the council and its members said, by which it is known when it comes back as a document."""
-        self._said.record(question.tenant, question.text, answers, [f"{p.title} {p.text}" for p in passages])
+        others = [f"{p.title} {p.text}" for p in passages if p.provenance.origin != "council"]  # what it said before is its own still
+        self._said.record(question.tenant, question.text, answers, others)
 
     def chunks(self, tenant: str = "default") -> Iterator[Chunk]:
         """All that a tenant has, what is held back included."""

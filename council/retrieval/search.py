@@ -19,7 +19,7 @@ from council.retrieval.rerank import Reranker
 from council.retrieval.selection import Candidate, select
 from council.retrieval.sparse import SparseEmbedder
 from council.retrieval.store import Store, VectorQuery
-from council.types import LeftOut, Passage, Question
+from council.types import GENERATED, LeftOut, Origin, Passage, Question
 
 CLAUSES: Final = re.compile(r"[,;:]?\s+(?:and|or|but|which|who|that|when|where|because|if)\s+|[,;:()?!.]+\s", re.IGNORECASE)
 FEWEST_WORDS: Final = 3
@@ -56,6 +56,11 @@ class Searcher:
             domain = routed
         texts = queries(question, rules.expand)
         candidates = self._candidates(texts, question.tenant, domain, top_k)
+        capped = [origin for origin in GENERATED if self._is_capped(origin)]
+        if any(c.chunk.provenance.origin in capped for c in candidates):
+            # However much of it there is, it must not crowd out what may be shown.
+            others = self._candidates(texts, question.tenant, domain, top_k, capped)
+            candidates = [*{c.chunk.id: c for c in (*candidates, *others)}.values()]
         candidates = [replace_score(c, c.score * self._factor(c, routed)) for c in candidates]
         candidates.sort(key=lambda c: (-c.score, c.chunk.id))
         candidates = self._reranked(question.text, candidates)
@@ -72,13 +77,19 @@ class Searcher:
             tuple(left_out),
         )  # fmt: skip
 
-    def _candidates(self, texts: Sequence[str], tenant: str, domain: str | None, top_k: int) -> list[Candidate]:
+    def _is_capped(self, origin: Origin) -> bool:
+        limits = self.config.origins
+        return min(limits.machine, limits.council if origin == "council" else 1.0) < 1.0
+
+    def _candidates(
+        self, texts: Sequence[str], tenant: str, domain: str | None, top_k: int, without: Sequence[Origin] = ()
+    ) -> list[Candidate]:
         """What any query finds by either vector, with the fused score of all."""
         dense = self.embedder.embed(texts)
         sparse = [self.sparse.embed_query(text) for text in texts] if self.config.search != "dense" else []
         asked: list[VectorQuery] = [*dense, *sparse] if self.config.search != "sparse" else [*sparse]
         limit = max(self.config.prefetch, 2 * top_k)
-        lists = self.store.nearest(asked, DEPTH * limit, tenant, domain)
+        lists = self.store.nearest(asked, DEPTH * limit, tenant, domain, without)
         ids = list(dict.fromkeys(id for found in lists for id, _ in found[:limit]))
         stored = self.store.fetch(ids, tenant)
         found = [(id, s.chunk, s.vector) for id in ids if (s := stored.get(id)) is not None and s.vector is not None]

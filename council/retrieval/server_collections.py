@@ -193,11 +193,11 @@ def make_indexes(client: ServerClient, name: str, keys: Collection[str]) -> None
         client.call(lambda c, k=key, s=schema: c.create_payload_index(name, k, s), True)  # type: ignore[misc]
 
 
-def to_filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = ()) -> models.Filter:
-    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for documents with the marks `spared`."""
+def to_filter(wanted: Mapping[str, str], ids: Sequence[str] = (), spared: Collection[str] = (), key: str = "mark") -> models.Filter:
+    """All of `wanted`, which `scope` made; of these the `ids`, where there are any; but for those whose `key` is one of `spared`."""
     must: list[Any] = [models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
     must += [models.HasIdCondition(has_id=list(ids))] if ids else []
-    others: list[Any] = [models.FieldCondition(key="mark", match=models.MatchAny(any=list(spared)))] if spared else []
+    others: list[Any] = [models.FieldCondition(key=key, match=models.MatchAny(any=list(spared)))] if spared else []
     return models.Filter(must=must, must_not=others or None)
 
 

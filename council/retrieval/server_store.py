@@ -32,7 +32,7 @@ from council.retrieval.store import (
     to_payload,
     to_vector,
 )
-from council.types import Passage
+from council.types import Origin, Passage
 
 T = TypeVar("T")
 
@@ -78,9 +78,11 @@ class ServerStore:
                 raise StoreError(f"{exc}; {start} of {len(chunks)} passages were written, and running it again goes on") from exc
         return new
 
-    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
+    def nearest(
+        self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None, without: Collection[Origin] = ()
+    ) -> list[list[Nearness]]:
         """See Store. All queries travel in one request."""
-        seen = to_filter(scope(tenant, domain))
+        seen = to_filter(scope(tenant, domain), spared=without, key="origin")
         requests = [self._request(query, seen, limit) for query in queries if not is_blank(query)]
         found = self._read(lambda client, name: client.query_batch_points(name, requests)) if requests else None
         if found is None:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from council.errors import StoreError
 from council.retrieval.sparse import SparseVector
-from council.types import Frozen, Passage, Provenance
+from council.types import Frozen, Origin, Passage, Provenance
 
 VectorQuery: TypeAlias = NDArray[np.float32] | SparseVector
 """Dense, [dimension], or sparse."""
@@ -20,7 +20,7 @@ FORMAT: Final = 3
 """Of what is stored; a store of another one is made again."""
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
-FILTERED: Final = ("tenant", "domain", "file", "mark")
+FILTERED: Final = ("tenant", "domain", "file", "mark", "origin")
 """The payload's keys that queries filter on."""
 
 
@@ -114,10 +114,12 @@ class Store(Protocol):
         """See to it that nothing that was removed is left on the disk, where that is in the store's hands."""
         ...
 
-    def nearest(self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None) -> list[list[Nearness]]:
+    def nearest(
+        self, queries: Sequence[VectorQuery], limit: int, tenant: str, domain: str | None = None, without: Collection[Origin] = ()
+    ) -> list[list[Nearness]]:
         """For each query the nearest `limit` chunks of its kind of vector, best first; [] for one without terms.
 
-        Only passages of `tenant` are seen and, unless it is None, of `domain`.
+        Only passages of `tenant` are seen and, unless it is None, of `domain`; none of the origins `without`.
         """
         ...
 
@@ -151,6 +153,7 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "part": chunk.part,
         "parts": chunk.parts,
         "held": chunk.held,
+        "origin": chunk.provenance.origin,
         "provenance": chunk.provenance.model_dump_json(),
     }
 
@@ -201,7 +204,7 @@ def to_vector(stored: Any) -> NDArray[np.float32] | None:
 def to_chunk(id: str, payload: Mapping[str, Any] | None) -> Chunk:
     """A stored point as a chunk; StoreError when something else wrote it."""
     try:
-        fields = dict(payload or {})
+        fields = {key: value for key, value in (payload or {}).items() if key != "origin"}  # it is the provenance's
         provenance = Provenance.model_validate_json(fields.pop("provenance"))
         return Chunk(id=id, provenance=provenance, **fields)
     except (KeyError, TypeError, ValueError, ValidationError) as exc:

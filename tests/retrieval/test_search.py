@@ -126,3 +126,14 @@ def test_the_same_search_gives_the_same_passages(search: Any) -> None:
 def test_diversity_makes_room(search: Any) -> None:
     assert set(search(top_k=2, diversity=0.0)[0]) == {NOON, ONE}
     assert set(search(top_k=2, diversity=0.6)[0]) != {NOON, ONE}
+
+
+def test_however_much_a_model_wrote_it_crowds_out_nobody(embedder: Embedder, tmp_path: Path) -> None:
+    made = [{"text": f"When does the ferry to Skerrow leave? At {n}, it leaves for Skerrow.", "origin": "machine"} for n in range(150)]
+    rows = [*made, {"text": "From the north pier one crosses to the island at noon.", "origin": "human"}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    rules = settings(tmp_path, origins={"machine": 0.4}, prefetch=10)
+    with Retriever(rules, embedder=embedder) as retriever:
+        retriever.index([tmp_path / "rows.jsonl"])
+        found = retriever.search(Question(text=ASKED))
+    assert [p.provenance.origin for p in found.passages] == ["machine", "human"]

@@ -67,7 +67,7 @@ def test_so_is_each_step_of_making_the_collection(qdrant: FakeQdrant, store: Ser
     qdrant.fail(path, 503)
     qdrant.fail(path, None, after=True)
     assert store.upsert(CHUNKS, *vectors_of(CHUNKS)) == len(CHUNKS)
-    assert sorted(qdrant.target("council").indexes) == ["domain", "file", "mark", "tenant"]
+    assert sorted(qdrant.target("council").indexes) == ["domain", "file", "mark", "origin", "tenant"]
 
 
 @pytest.mark.parametrize("path", [WRITES, "points/delete"])
