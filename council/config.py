@@ -105,9 +105,9 @@ class RetrievalConfig(Strict):
     """Candidates from each of the dense and the sparse query, before fusion."""
     expand: bool = False
     """Whether a second query is made of the question's own content words."""
-    min_likeness: float = Field(0.2, ge=0, le=1)
-    """The cosine with the question below which a passage is not shown: no context is better than noise. At 0.2 one in 200 passages
-    that answer is lost, at 0.3 one in 70, and a third of questions that have nothing to do with the documents get no passage
+    min_likeness: float = Field(0.0, ge=0, le=1)
+    """The cosine with the question below which a passage is not shown: no context is better than noise. At 0.3 one question in 70
+    loses all passages that answer it, and up to a third of questions that have nothing to do with the documents get none
     (tests.bench.retrieval; other embedders have other cosines). 0: any is shown."""
     routed: Literal["off", "prefer", "only"] = "off"
     """What passages of the domain of the specialist whom routing prefers are: no better, better, or the only ones."""
