@@ -12,7 +12,7 @@ from council.config import StoreConfig
 from council.errors import StoreError
 from council.retrieval.server_collections import Version
 from council.retrieval.server_store import ServerStore
-from council.retrieval.store import FORMAT
+from council.retrieval.store import FILTERED, FORMAT
 
 from .conftest import DIMENSION, Space, make_chunk, vectors_of
 from .fake_qdrant import FakeQdrant, Points
@@ -55,6 +55,7 @@ def test_the_first_write_makes_the_collection_its_indexes_and_the_alias(qdrant: 
         "domain": False,
         "file": False,
         "mark": False,
+        "origin": False,
     }
     store.close()
 
@@ -124,7 +125,7 @@ def test_a_creation_that_was_broken_off_is_gone_on_with(qdrant: FakeQdrant, path
     qdrant.aliases.clear()
     store = filled(qdrant)
     assert store.count() == len(CHUNKS)
-    assert qdrant.aliases == {"council": OWN} and len(qdrant.collections[OWN].indexes) == 4
+    assert qdrant.aliases == {"council": OWN} and len(qdrant.collections[OWN].indexes) == len(FILTERED)
     store.close()
 
 
