@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from council.retrieval import IndexReport
 
 BAR_WIDTH = 24
+MOST_LEFT_OUT = 3
 STYLES = {"answered": "bold green", "abstained": "bold yellow", "failed": "bold red"}
 
 
@@ -124,7 +125,9 @@ def render_verdict(question: str, verdict: Verdict) -> RenderableType:
             Text("Sources" if verdict.status == "answered" else "What the members were shown", style="underline"),
             *_sources(verdict),
         ]
-    said += [Text(f"Left out: {out.title or 'untitled'}: {out.why}", style="dim") for out in verdict.left_out]
+    said += [Text(f"Left out: {out.title or 'untitled'}: {out.why}", style="dim") for out in verdict.left_out[:MOST_LEFT_OUT]]
+    if len(verdict.left_out) > MOST_LEFT_OUT:
+        said.append(Text(f"Left out besides: {len(verdict.left_out) - MOST_LEFT_OUT} passages (--json tells which)", style="dim"))
     took = verdict.timings_s.get("total")
     foot = f"{verdict.calls} calls · {took:.2f} s" if took is not None else None
     return Panel(
