@@ -40,7 +40,7 @@ class StoreConfig(Strict):
     read_url: str | None = None
     """Of a server that is read in place of `url`: a replica."""
     read_only: bool = False
-    """Whether this process may write to the server."""
+    """Whether writes are refused here, before anything is sent."""
     quantization: Literal["none", "scalar", "binary"] = "none"
     """Of the dense vectors on a server: a quarter, or a thirty-second, of their memory; the best are rescored with whole ones."""
 
@@ -104,7 +104,7 @@ class RetrievalConfig(Strict):
     prefetch: int = Field(50, ge=1)
     """Candidates from each of the dense and the sparse query, before fusion."""
     expand: bool = False
-    """Whether a second query is made of the question's own content words."""
+    """Whether each clause of a question that has several is searched for as well."""
     min_likeness: float = Field(0.0, ge=0, le=1)
     """The cosine with the question below which a passage is not shown: no context is better than noise. At 0.3 one question in 70
     loses all passages that answer it, and up to a third of questions that have nothing to do with the documents get none

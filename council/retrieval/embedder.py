@@ -110,27 +110,21 @@ class Embedder:
 
 
 class CachedEmbedder:
-    """An embedder of passages that keeps their vectors in a file, or with None in memory, by the hash of their text."""
+    """An embedder of passages that keeps their vectors in a file, by the hash of their text; without a file, or with `keep` off, it
+    keeps none. What a file has from before is forgotten all the same."""
 
-    def __init__(self, embedder: Embedder, path: Path | None) -> None:
-        self._embedder, self._path = embedder, path
+    def __init__(self, embedder: Embedder, path: Path | None = None, keep: bool = True) -> None:
+        self._embedder, self._path, self._keep = embedder, path, keep and path is not None
         self._lock = threading.Lock()
         self._cache: VectorCache | None = None
 
-    @property
-    def plain(self) -> Embedder:
-        """The one beneath."""
-        return self._embedder
-
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As Embedder's."""
-        return self._opened().embed(texts, self._embedder.embed)
+        return self._opened().embed(texts, self._embedder.embed) if self._keep else self._embedder.embed(texts)
 
     def forget(self, texts: Sequence[str]) -> None:
         """Remove these texts' vectors, from the disk too. Raises StoreError."""
-        if not texts:
-            return
-        if self._cache is not None or (self._path is not None and self._path.exists()):
+        if texts and self._path is not None and self._path.exists():
             self._opened().forget(texts)
 
     def close(self) -> None:

@@ -76,11 +76,12 @@ class Index:
     """Cuts, embeds and stores documents. A file is what changes: its documents replace those it had before."""
 
     def __init__(
-        self, config: RetrievalConfig, store: Store, embedder: Embedder | CachedEmbedder, sparse: SparseEmbedder, said: Said | None = None
-    ) -> None:
+        self, config: RetrievalConfig, store: Store, embedder: Embedder, sparse: SparseEmbedder, said: Said | None = None,
+        cached: CachedEmbedder | None = None,
+    ) -> None:  # fmt: skip
         self._config, self._store, self._said = config, store, said
-        self._cached = embedder if isinstance(embedder, CachedEmbedder) else CachedEmbedder(embedder, None)
-        self._embedder, self._sparse = self._cached.plain, sparse
+        self._embedder, self._sparse = embedder, sparse
+        self._cached = cached or CachedEmbedder(embedder)
         self._writing = threading.Lock()
 
     def add(

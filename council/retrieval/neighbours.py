@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from council.retrieval.index import chunk_id
 from council.retrieval.store import Chunk, Store
 
-LONGEST_OVERLAP = 2000
+LONGEST_OVERLAP: Final = 2000
 """Characters that two pieces are looked at for what they share."""
 
 

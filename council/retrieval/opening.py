@@ -65,7 +65,7 @@ class Shelf:
 
     @property
     def vectors(self) -> Path | None:
-        """The file of vectors by content; None: they are kept in memory, since a removal could not reach them on other machines."""
+        """The file of vectors by content; None: none are kept, since a removal could not reach them on other machines."""
         return self._folder / VECTORS if self._folder is not None else None
 
     def _server(self, collection: str) -> Store:

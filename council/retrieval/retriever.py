@@ -50,11 +50,11 @@ class Retriever:
         try:
             self._said = Said(self._shelf.said())
             self._open.callback(self._said.close)
-            self._vectors = CachedEmbedder(self.embedder, self._shelf.vectors if config.embedder.cache else None)
+            self._vectors = CachedEmbedder(self.embedder, self._shelf.vectors, config.embedder.cache)
             self._open.callback(self._vectors.close)
             reranker = Reranker(config.rerank) if config.rerank is not None else None
             self._searcher = Searcher(config, self._store, self.embedder, self._sparse, reranker)
-            self._index = Index(config, self._store, self._vectors, self._sparse, self._said)
+            self._index = Index(config, self._store, self.embedder, self._sparse, self._said, self._vectors)
             self._fill(progress)
         except BaseException:
             self.close()

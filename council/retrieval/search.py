@@ -63,7 +63,7 @@ class Searcher:
             candidates = [*{c.chunk.id: c for c in (*candidates, *others)}.values()]
         candidates = [replace_score(c, c.score * self._factor(c, routed)) for c in candidates]
         candidates.sort(key=lambda c: (-c.score, c.chunk.id))
-        candidates = self._reranked(question.text, candidates)
+        candidates = self._reranked(question.text, candidates, routed)
         shown, left_out = select(candidates, rules, top_k)
         passages = join_neighbours(self.store, question.tenant, [c.chunk for c in shown], rules.neighbours)
         return Found(
@@ -117,14 +117,14 @@ class Searcher:
             factor *= 1.0 + DOMAIN_BONUS
         return factor
 
-    def _reranked(self, question: str, candidates: list[Candidate]) -> list[Candidate]:
+    def _reranked(self, question: str, candidates: list[Candidate], routed: str | None) -> list[Candidate]:
         """The best by what the cross-encoder makes of them; the others keep their places behind these."""
         if self.reranker is None or not candidates:
             return candidates
         best, others = candidates[: self.reranker.candidates], candidates[self.reranker.candidates :]
         texts = [f"{c.chunk.title}\n{c.chunk.text}" if c.chunk.title else c.chunk.text for c in best]
         scores: NDArray[np.float32] = self.reranker.score(question, texts)
-        ranked = [replace_score(c, float(s) * self._factor(c, None)) for c, s in zip(best, scores, strict=True)]
+        ranked = [replace_score(c, float(s) * self._factor(c, routed)) for c, s in zip(best, scores, strict=True)]
         ranked.sort(key=lambda c: (-c.score, c.chunk.id))
         least = ranked[-1].score
         return [*ranked, *(replace_score(c, min(c.score, least)) for c in others)]
