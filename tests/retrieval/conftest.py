@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from council.config import EmbedderConfig
+from council.config import EmbedderConfig, StoreConfig
 from council.retrieval import Embedder
 from council.retrieval.edge_store import EdgeStore
 from council.retrieval.index import chunk_id
 from council.retrieval.sparse import SparseEmbedder, SparseVector
 from council.retrieval.store import Chunk, Store
+
+from .fake_qdrant import FakeQdrant
 
 DIMENSION = 8
 
@@ -62,3 +64,14 @@ def store(tmp_path: Path) -> Iterator[EdgeStore]:
     made = EdgeStore(tmp_path / "store", Space())
     yield made
     made.close()
+
+
+@pytest.fixture
+def qdrant() -> Iterator[FakeQdrant]:
+    with FakeQdrant() as made:
+        yield made
+
+
+@pytest.fixture
+def config(qdrant: FakeQdrant) -> StoreConfig:
+    return StoreConfig(kind="server", url=qdrant.url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,12 +19,6 @@ from .fake_qdrant import FakeQdrant, Points
 
 CHUNKS = [make_chunk("one"), make_chunk("two", tenant="other")]
 OWN = Version("test", DIMENSION).collection("council")
-
-
-@pytest.fixture
-def qdrant() -> Iterator[FakeQdrant]:
-    with FakeQdrant() as made:
-        yield made
 
 
 def config_of(qdrant: FakeQdrant) -> StoreConfig:

@@ -23,17 +23,6 @@ SHORT = Patience(attempts=3, first_s=0.01, longest_s=0.02, jitter_s=0.01)
 
 
 @pytest.fixture
-def qdrant() -> Iterator[FakeQdrant]:
-    with FakeQdrant() as made:
-        yield made
-
-
-@pytest.fixture
-def config(qdrant: FakeQdrant) -> StoreConfig:
-    return StoreConfig(kind="server", url=qdrant.url)
-
-
-@pytest.fixture
 def keys(config: StoreConfig) -> Iterator[ServerKeys]:
     made = ServerKeys(config, SHORT)
     yield made

@@ -60,17 +60,6 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def qdrant() -> Iterator[FakeQdrant]:
-    with FakeQdrant() as made:
-        yield made
-
-
-@pytest.fixture
-def config(qdrant: FakeQdrant) -> StoreConfig:
-    return StoreConfig(kind="server", url=qdrant.url)
-
-
-@pytest.fixture
 def old(config: StoreConfig) -> Iterator[ServerStore]:
     made = ServerStore(config, Space(), SHORT)
     made.upsert(ALL, *vectors_of(ALL))

@@ -37,17 +37,6 @@ CHUNKS = [
 
 
 @pytest.fixture
-def qdrant() -> Iterator[FakeQdrant]:
-    with FakeQdrant() as made:
-        yield made
-
-
-@pytest.fixture
-def config(qdrant: FakeQdrant) -> StoreConfig:
-    return StoreConfig(kind="server", url=qdrant.url)
-
-
-@pytest.fixture
 def store(config: StoreConfig) -> Iterator[ServerStore]:
     made = ServerStore(config, Space())
     yield made

@@ -25,17 +25,6 @@ MANY = [make_chunk(f"chunk {n}") for n in range(2 * BATCH + 50)]
 
 
 @pytest.fixture
-def qdrant() -> Iterator[FakeQdrant]:
-    with FakeQdrant() as made:
-        yield made
-
-
-@pytest.fixture
-def config(qdrant: FakeQdrant) -> StoreConfig:
-    return StoreConfig(kind="server", url=qdrant.url)
-
-
-@pytest.fixture
 def store(config: StoreConfig) -> Iterator[ServerStore]:
     made = ServerStore(config, Space(), SHORT)
     yield made
