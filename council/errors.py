@@ -6,6 +6,8 @@
     ├── DatasetError           a file of questions that can't be read
     ├── CalibrationError       a guarantee that can't be given, or a calibration that can't be read or doesn't fit
     ├── StartError             members could not be started: names the member, the path, what to do
+    ├── KeysError              the keys' file can't be read or written, or has no such key
+    ├── Overloaded             no room for one more question now: says when to ask again
     └── RetrievalError
         ├── EmbedderError      the embedding model is missing or is not the one that was published
         ├── StoreError         the store can't be read or written
@@ -16,6 +18,8 @@ Each message is one line for the person who meets it: what is wrong, where, and 
 """
 
 from __future__ import annotations
+
+import math
 
 
 class CouncilError(Exception):
@@ -40,6 +44,18 @@ class CalibrationError(CouncilError):
 
 class StartError(CouncilError):
     """Members that could not be started."""
+
+
+class KeysError(CouncilError):
+    """Keys that can't be read, written or found."""
+
+
+class Overloaded(CouncilError):
+    """No room for one more question now. `retry_after_s`, a whole number of at least 1: when there may be."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
 
 
 class RetrievalError(CouncilError):
