@@ -177,6 +177,9 @@ class PromptingConfig(Strict):
         return self
 
 
+AskingPolicy = Literal["all", "escalate", "cheapest"]
+
+
 class AskingConfig(Strict):
     """How many members are asked, and what is done where they disagree.
 
@@ -185,7 +188,7 @@ class AskingConfig(Strict):
     cost, until the votes that were cast agree enough.
     """
 
-    policy: Literal["all", "escalate", "cheapest"] = "all"
+    policy: AskingPolicy = "all"
     caution: float = Field(1.0, ge=0, le=1)
     """Of `escalate`: the part of the weight still to come that is reckoned against the leading answer. At 1 the outcome is
     that of asking all; below, fewer are asked and it seldom differs (`council eval replay` chooses it)."""

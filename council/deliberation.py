@@ -54,6 +54,8 @@ class Deliberation:
     reorder: Callable[[Asked, int], Asked | None] = lambda *_: None
     silence: Callable[[Sequence[Opinion]], float] = lambda _: 0.0
     """The weight of members who failed that is held against the leader for good."""
+    begins: Callable[[int, RoundKind, tuple[str, ...]], None] = lambda *_: None
+    """Told of each round before its calls are made."""
     _started: float = field(default_factory=time.monotonic, init=False)
     _waiting: list[Witness] = field(default_factory=list, init=False)
     _cancelled: list[Witness] = field(default_factory=list, init=False)
@@ -179,6 +181,7 @@ class Deliberation:
             self._waiting = self._ordered([left[name] for name in reversed(left)]) + self._waiting
         if not kept:
             return
+        self.begins(len(self._rounds), kind, asked)
         before, against = list(self._opinions), self._waiting
 
         async def enough(opinions: Sequence[Opinion], flying: Sequence[Call]) -> bool:

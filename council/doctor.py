@@ -181,7 +181,7 @@ def _independence(config: CouncilConfig) -> Finding:
 
 def _worth(config: CouncilConfig) -> Finding:
     """What the council was measured to be worth, if it was."""
-    from council.orchestrator import read_calibration
+    from council.pipeline import read_calibration
 
     measure = "measure it: `council calibrate QUESTIONS`, then name the file in aggregator.calibration"
     if config.aggregator.calibration is None:

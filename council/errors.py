@@ -7,6 +7,7 @@
     ├── CalibrationError       a guarantee that can't be given, or a calibration that can't be read or doesn't fit
     ├── StartError             members could not be started: names the member, the path, what to do
     ├── KeysError              the keys' file can't be read or written, or has no such key
+    ├── DeadlineError          no verdict came within the time that the asker gave
     ├── Overloaded             no room for one more question now: says when to ask again
     └── RetrievalError
         ├── EmbedderError      the embedding model is missing or is not the one that was published
@@ -48,6 +49,10 @@ class StartError(CouncilError):
 
 class KeysError(CouncilError):
     """Keys that can't be read, written or found."""
+
+
+class DeadlineError(CouncilError):
+    """No verdict came within the time that the asker gave."""
 
 
 class Overloaded(CouncilError):

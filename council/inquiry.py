@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -22,11 +23,13 @@ from council.aggregator import (
 from council.config import AggregatorConfig, CouncilConfig
 from council.deliberation import Deliberation, Outcome
 from council.errors import QuestionError
+from council.events import Asked as Told
+from council.events import Place, Routed, Tell
 from council.grounding import Check, holds
 from council.panel import NOT_NEEDED, Asked, Call, Enough, Panel
 from council.prompting import Prompt
 from council.router import Route
-from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Example, Grounding, Opinion, Passage, Source, Verdict
+from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Example, Grounding, Opinion, Passage, RoundKind, Source, Verdict
 
 MOST_CANDIDATES: Final = 8
 """Answers beyond these, in the order of their support, are not judged by likelihood."""
@@ -47,6 +50,10 @@ class Inquiry:
     calibration: Calibration | None
     spent: dict[str, float] = field(default_factory=dict)
     """Seconds by stage."""
+    tell: Tell | None = None
+    """Told of rounds, opinions and how the vote stands."""
+    ends: float = math.inf
+    """When the members must have answered, by time.monotonic()."""
 
     async def verdict(self, text: str, passages: Sequence[Passage], route: Route, check: bool = False) -> Verdict:
         """Ask and decide; with `check`, find out what an answer rests on. Raises QuestionError for a question that is too long
@@ -55,6 +62,7 @@ class Inquiry:
         asked, spare = ([self.panel.prepare(text, passages, n, w) for n, w in part.items()] for part in (route.asked, route.spare))
         if asked and all(a.prompt is None for a in asked):
             raise QuestionError(str(asked[0].error))
+        self._tell_route(text, route, rules)
         outcome = await self._deliberate(text, passages, asked, spare, rules)
         read = {id for o in outcome.opinions for id in o.passages}
         shown = [p for p in passages if p.id in read]
@@ -92,7 +100,9 @@ class Inquiry:
             return made
 
         began = time.monotonic()
-        check = Check(self.panel, vote, self.config.deadline_s)
+        if self.tell is not None:
+            self.tell(Told(round=-1, kind="check", members=tuple(a.specialist.name for a in asked)))
+        check = Check(self.panel.unheard(), vote, self._within(self.config.deadline_s))
         found = await check.run(text, shown, [a for a in asked if a.prompt is not None], decision.answer)
         self.spent["check"] = time.monotonic() - began
         return found
@@ -109,7 +119,7 @@ class Inquiry:
 
         async def ask(calls: Sequence[Call], within_s: float, enough: Enough | None) -> list[Opinion]:
             began = time.monotonic()
-            opinions = await self.panel.ask(calls, within_s, enough)
+            opinions = await self.panel.ask(calls, self._within(within_s), enough)
             self.spent["generate"] = self.spent.get("generate", 0.0) + time.monotonic() - began
             return opinions
 
@@ -127,8 +137,26 @@ class Inquiry:
 
         return await Deliberation(
             self.config.asking, rules, self.config.deadline_s, ask, vote, asked, spare, self._lineages, turned,
-            _silent if self.calibration is not None else lambda _: 0.0,
+            _silent if self.calibration is not None else lambda _: 0.0, self._tell_round,
         ).run()  # fmt: skip
+
+    def _within(self, seconds: float) -> float:
+        """At most these, and none beyond the question's end."""
+        return max(0.0, min(seconds, self.ends - time.monotonic()))
+
+    def _tell_round(self, number: int, kind: RoundKind, members: tuple[str, ...]) -> None:
+        if self.tell is not None:
+            self.tell(Told(round=number, kind=kind, members=members))
+
+    def _tell_route(self, text: str, route: Route, rules: AggregatorConfig) -> None:
+        if self.tell is not None:
+            domains = {s.name: s.domain for s in self.config.specialists}
+            places = tuple(
+                Place(specialist=name, domain=domains[name], weight=weight, asked=name in route.asked)
+                for name, weight in (*route.asked.items(), *route.spare.items())
+            )
+            told = Routed(question=text, domain=route.domain, members=places, min_agreement=rules.min_agreement, quorum=rules.quorum)
+            self.tell(told)
 
     @property
     def _lineages(self) -> dict[str, str]:

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import os
-import random
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from council.aggregator import Calibration, Drift, Similarity
-from council.config import CouncilConfig, fingerprint, load_config
-from council.entailment import Entailment
-from council.errors import CalibrationError, ConfigError, CouncilError, QuestionError, StartError, StoreError
-from council.inquiry import Inquiry
+from council.aggregator import Calibration, Similarity
+from council.config import CouncilConfig, load_config
+from council.errors import ConfigError, CouncilError, QuestionError, StartError
+from council.events import Event, told
 from council.loop import BackgroundLoop
-from council.panel import Panel
-from council.retrieval import FORMAT, ExampleBook, ExportReport, Found, IndexReport, Retriever, StoredDocument, export_corpus, migrate_store
-from council.router import Route, Router
-from council.types import NOT_KNOWN, Example, Passage, Question, Verdict
+from council.options import Options, check_names
+from council.pipeline import Pipeline
+from council.retrieval import FORMAT, ExampleBook, ExportReport, IndexReport, Retriever, StoredDocument, export_corpus, migrate_store
+from council.types import Passage, Question, Verdict
 from specialists.config import resolve_weights
 from specialists.prompt_format import Message
 from specialists.protocol import EngineError, Health
-from specialists.tokens import TokenCount, token_counter
 
 if TYPE_CHECKING:
     from specialists.deployment import HostPool
@@ -47,15 +41,6 @@ class Member:
     kind: str
     weights: str
     health: Health | None
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What members are given to read, or why nothing could be read."""
-
-    found: Found = field(default_factory=Found)
-    examples: Sequence[Example] = ()
-    lost: StoreError | None = None
 
 
 def default_store(config: CouncilConfig) -> Path:
@@ -85,10 +70,9 @@ class Council:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="council")
         self._lock, self._opening = threading.RLock(), threading.Lock()
         self._retriever: Retriever | None = None
-        self._router: Router | None = None
+        self._pipeline: Pipeline | None = None
         self._hosts: HostPool | None = None
-        self._counters: dict[str, TokenCount] = {}
-        self._ready = self._closed = self._warned = False
+        self._ready = self._closed = False
 
     @classmethod
     def from_config(cls, config: str | os.PathLike[str] | CouncilConfig = "pocket", overrides: Mapping[str, Any] | None = None) -> Council:
@@ -113,13 +97,14 @@ class Council:
         with self._lock:
             if self._ready:
                 return
-            prepared = self._threads.submit(self._prepare) if not self._closed else None
+            prepared = self._threads.submit(self.pipeline.prepare) if not self._closed else None
             self.start_hosts()
             try:
                 if prepared is not None:
                     prepared.result()
             except EngineError as exc:
                 raise StartError(str(exc)) from exc
+            self.pipeline.hosts = self._hosts
             self._ready = True
 
     def start_hosts(self) -> None:
@@ -137,17 +122,6 @@ class Council:
             except EngineError as exc:
                 raise StartError(str(exc)) from exc
             self._hosts = hosts
-
-    def _prepare(self) -> None:
-        """Everything a question needs beside the hosts."""
-        self.retriever.load()
-        embedder, _ = self.retriever.embedder, self.calibration  # read now, so that what is wrong with it is told at the start
-        if self._entailment is not None:
-            self._entailment.load()
-        self._router = Router(self.config.routing, self.config.specialists, embedder.embed)
-        used = {s.engine for s in self.config.specialists}
-        by_engine = {e.name: token_counter(e) for e in self.config.engines if e.name in used}
-        self._counters = {s.name: by_engine[s.engine] for s in self.config.specialists}
 
     def close(self) -> None:
         """Stop what was started. A second call does nothing."""
@@ -174,6 +148,15 @@ class Council:
                 if self._retriever is None:
                     self._retriever = Retriever(self.config.retrieval, default_store(self.config))
         return self._retriever
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What questions are answered with, for callers with a loop of their own."""
+        if self._pipeline is None:
+            retriever = self.retriever
+            with self._opening:
+                self._pipeline = self._pipeline or Pipeline(self.config, retriever, self._threads)
+        return self._pipeline
 
     # --- documents ---------------------------------------------------------------------------------------------
 
@@ -222,16 +205,7 @@ class Council:
     def prompts(self, question: str | Question) -> dict[str, list[Message]]:
         """What each member that is routed to would be sent, without asking anybody or starting hosts; a member whose
         budget it does not fit is left out. Raises QuestionError if it fits none."""
-        if self._router is None:
-            self._prepare()
-        asked = _as_question(question)
-        route = self._route(asked, None)
-        found = self.retriever.search(asked, routed=route.domain)
-        panel = Panel(self.config, self._counters, None, self.retriever.examples(asked))
-        prepared = [panel.prepare(asked.text, found.passages, n, w) for n, w in route.asked.items()]
-        if prepared and all(a.prompt is None for a in prepared):
-            raise QuestionError(str(prepared[0].error))
-        return {a.specialist.name: list(a.prompt.messages) for a in prepared if a.prompt is not None}
+        return self.pipeline.prompts(_as_question(question))
 
     def ask(
         self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None, check: bool | None = None,
@@ -240,15 +214,29 @@ class Council:
         of questions that asking.check_context says). Raises QuestionError for a question that can't be asked; a member's
         fault never raises, it is an opinion with an error."""
         self.start()
-        return self._loop.run(self._ask(_as_question(question), retrieval, specialists, check))
+        return self._loop.run(self.pipeline.answer(_as_question(question), _options(retrieval, specialists, check)))
 
     async def aask(
         self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None, check: bool | None = None,
     ) -> Verdict:  # fmt: skip
         """`ask` without blocking the caller's event loop; cancelling it cancels what is in flight."""
+        await self._started()
+        work = self.pipeline.answer(_as_question(question), _options(retrieval, specialists, check))
+        return await asyncio.wrap_future(self._loop.submit(work))
+
+    async def astream(
+        self, question: str | Question, *, retrieval: bool = True, specialists: Sequence[str] | None = None, check: bool | None = None,
+    ) -> AsyncIterator[Event]:  # fmt: skip
+        """What happens while it is answered, as it happens: see council.events. The verdict is the last. Closing the iterator
+        cancels what is in flight."""
+        await self._started()
+        asked, options = _as_question(question), _options(retrieval, specialists, check)
+        async for event in told(lambda tell: self.pipeline.answer(asked, options, tell)):
+            yield event
+
+    async def _started(self) -> None:
         if not self._ready:
             await asyncio.get_running_loop().run_in_executor(None, self.start)
-        return await asyncio.wrap_future(self._loop.submit(self._ask(_as_question(question), retrieval, specialists, check)))
 
     def ask_many(
         self, questions: Iterable[str | Question], *, retrieval: bool = True, specialists: Sequence[str] | None = None,
@@ -258,20 +246,18 @@ class Council:
         if concurrency < 1:
             raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
         self.start()
-        work = self._ask_many(list(questions), retrieval, specialists, concurrency, progress, check)
-        return self._loop.run(work)
+        return self._loop.run(self._ask_many(list(questions), _options(retrieval, specialists, check), concurrency, progress))
 
     async def _ask_many(
-        self, questions: Sequence[str | Question], retrieval: bool, specialists: Sequence[str] | None, concurrency: int,
-        progress: Callable[[int], None] | None, check: bool | None,
-    ) -> list[Verdict]:  # fmt: skip
+        self, questions: Sequence[str | Question], options: Options, concurrency: int, progress: Callable[[int], None] | None
+    ) -> list[Verdict]:
         free, done = asyncio.Semaphore(concurrency), 0
 
         async def one(question: str | Question) -> Verdict:
             nonlocal done
             async with free:
                 try:
-                    verdict = await self._ask(_as_question(question), retrieval, specialists, check)
+                    verdict = await self.pipeline.answer(_as_question(question), options)
                 except CouncilError as exc:
                     verdict = Verdict(status="failed", reason=str(exc))
             done += 1
@@ -283,128 +269,18 @@ class Council:
             tasks = [group.create_task(one(q)) for q in questions]
         return [task.result() for task in tasks]
 
-    async def _ask(self, question: Question, retrieval: bool, specialists: Sequence[str] | None, check: bool | None = None) -> Verdict:
-        started = time.monotonic()
-        names = self.check_names(specialists)
-        plain = retrieval and names is None and question.domain is None and not question.queries and question.tenant == "default"
-        calibration = self.calibration if plain else None  # on no other questions was it calibrated
-        context, route, spent = await self._read(question, retrieval, names, calibration)
-        lost = context.lost
-        if lost is not None and self.config.retrieval.on_failure == "abstain":
-            spent["total"] = time.monotonic() - started
-            return Verdict(status="abstained", reason=f"No documents can be read: {lost}", domain=route.domain, timings_s=spent)
-        panel = Panel(self.config, self._counters, self._hosts, context.examples)
-        inquiry = Inquiry(
-            self.config, panel, self.likeness(question.text), self.similarity, self._threads, calibration if lost is None else None,
-            spent | {"generate": 0.0, "vote": 0.0},
-        )  # fmt: skip
-        verdict = await inquiry.verdict(question.text, context.found.passages, route, self._checks(check))
-        warnings = [f"Answered without documents: {lost}"] if lost is not None else list(self._warnings(verdict)) if calibration else []
-        forgotten, _ = await self._timed(self._record, question, verdict, context.found.passages)
-        spent = inquiry.spent | {"total": time.monotonic() - started}
-        return verdict.model_copy(update={
-            "reason": self._reason(verdict, context.found.passages, retrieval and lost is None),
-            "left_out": context.found.left_out, "warnings": (*warnings, *forgotten),
-            "timings_s": {stage: round(seconds, 6) for stage, seconds in spent.items()},
-        })  # fmt: skip
+    def check_names(self, specialists: Sequence[str] | None) -> None:
+        """Raises ConfigError for a name that no member has."""
+        check_names(self.config, specialists)
 
-    async def _read(
-        self, question: Question, retrieval: bool, names: Sequence[str] | None, calibration: Calibration | None
-    ) -> tuple[_Context, Route, dict[str, float]]:
-        """Passages and members for a question: at the same time, unless which passages are found depends on the members."""
-        routing = self._timed(self._route, question, names, calibration)
-        if self.config.retrieval.routed == "off":
-            (context, retrieve_s), (route, route_s) = await asyncio.gather(self._timed(self._retrieve, question, retrieval, None), routing)
-        else:
-            route, route_s = await routing
-            context, retrieve_s = await self._timed(self._retrieve, question, retrieval, route.domain)
-        return context, route, {"retrieve": retrieve_s, "route": route_s}
-
-    def _checks(self, wanted: bool | None) -> bool:
-        """Whether this question's answer is checked. Raises QuestionError where answers are long, which can't be."""
-        if wanted and self.config.prompting.answers == "long":
-            raise QuestionError("what long answers rest on can't be checked: leave the check out, or set prompting.answers to short")
-        return random.random() < self.config.asking.check_context if wanted is None else wanted
-
-    def _record(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
-        """Keep fingerprints of what was said. Where that fails, the answer is given all the same, with a warning."""
-        opinions = (*verdict.opinions, *(verdict.grounding.opinions if verdict.grounding else ()))
-        said = {text for text in (verdict.answer, *(o.text for o in opinions), *(o.answer for o in opinions)) if text and text != NOT_KNOWN}
-        try:
-            self.retriever.record(question, sorted(said), passages)
-        except StoreError as exc:
-            return [f"What was said can't be recognised should it come back as a document: {exc}"]
-        return []
-
-    async def _timed(self, work: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-        started = time.monotonic()
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
-        return result, time.monotonic() - started
-
-    def _retrieve(self, question: Question, wanted: bool, routed: str | None) -> _Context:
-        """Passages and examples; or what keeps the store from giving any."""
-        try:
-            return _Context(self.retriever.search(question, routed=routed), self.retriever.examples(question)) if wanted else _Context()
-        except StoreError as exc:
-            return _Context(lost=exc)
-
-    def _route(self, question: Question, names: Sequence[str] | None, calibration: Calibration | None = None) -> Route:
-        assert self._router is not None
-        route = self._router.route(question.text, names)
-        domain = question.domain or route.domain
-        if calibration is None or calibration.weights is None:
-            return replace(route, domain=domain)
-        fitted = calibration.weights.of(domain)
-        asked, spare = ({name: fitted[name] for name in part} for part in (route.asked, route.spare))
-        return Route(asked, spare, domain)
-
-    def check_names(self, specialists: Sequence[str] | None) -> Sequence[str] | None:
-        """`specialists` as given, or None for all. Raises ConfigError for a name that no member has."""
-        known = [s.name for s in self.config.specialists]
-        for name in specialists or ():
-            if name not in known:
-                raise ConfigError(f"no specialist {name!r}; there are: {', '.join(known)}")
-        return specialists or None
-
-    @cached_property
+    @property
     def calibration(self) -> Calibration | None:
         """The calibration that the config names, if it was made for this council. Raises CalibrationError if it can't be read."""
-        return read_calibration(self.config)
-
-    def similarity(self, texts: Sequence[str]) -> Any:
-        """Cosines between answers, [n, n]."""
-        vectors = self.retriever.embedder.embed(list(texts))
-        return vectors @ vectors.T
+        return self.pipeline.calibration
 
     def likeness(self, question: str) -> Similarity:
         """What tells whether two answers to this question mean the same: more is more alike."""
-        return self.similarity if self._entailment is None else self._entailment.about(question)
-
-    @cached_property
-    def _entailment(self) -> Entailment | None:
-        wanted = self.config.aggregator.entailment
-        return Entailment(wanted.model, wanted.device, wanted.batch_size) if wanted is not None else None
-
-    @cached_property
-    def _drift(self) -> Drift | None:
-        known, threshold = self.calibration, self.config.aggregator.min_agreement
-        if known is None or known.expected is None or (known.promise is None and known.expected.min_agreement != threshold):
-            return None  # at another threshold, other shares are answered
-        return Drift(known.expected)
-
-    def _warnings(self, verdict: Verdict) -> tuple[str, ...]:
-        if self._drift is None or verdict.status == "failed":
-            return ()
-        warning = self._drift.observe(verdict.status == "answered", verdict.agreement)
-        if warning is not None and not self._warned:
-            logging.getLogger(__name__).warning(warning)
-        self._warned = warning is not None
-        return (warning,) if warning is not None else ()
-
-    def _reason(self, verdict: Verdict, passages: Sequence[Passage], retrieval: bool) -> str:
-        if retrieval and not passages and self.retriever.count() == 0:
-            return f"{verdict.reason} No documents are indexed: add some with `council index PATH`."
-        return verdict.reason
+        return self.pipeline.likeness(question)
 
     # --- members -------------------------------------------------------------------------------------------------
 
@@ -421,23 +297,8 @@ class Council:
         return listed
 
 
-def read_calibration(config: CouncilConfig) -> Calibration | None:
-    """The calibration that a config names; None, with a warning logged, if it was made for another council. Raises
-    CalibrationError if it can't be read."""
-    path = config.aggregator.calibration
-    if path is None:
-        return None
-    try:
-        found = Calibration.model_validate_json(Path(path).expanduser().read_text("utf-8"))
-    except (OSError, ValueError) as exc:
-        told = str(exc).splitlines()[0]
-        raise CalibrationError(f"the calibration {path} can't be read: {told}; make it with `council calibrate`") from exc
-    if found.council != fingerprint(config):
-        logging.getLogger(__name__).warning(
-            "%s was made for another council: no confidence is given, and its promise is void; run `council calibrate` again", path
-        )
-        return None
-    return found
+def _options(retrieval: bool, specialists: Sequence[str] | None, check: bool | None) -> Options:
+    return Options(retrieval=retrieval, specialists=tuple(specialists) if specialists else None, check=check)
 
 
 def _as_question(question: str | Question) -> Question:

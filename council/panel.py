@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from council.aggregator import extract_answer, is_refusal, split_claims, without_thoughts
@@ -18,7 +18,7 @@ from specialists.protocol import EngineError, Generation, GenerationRequest, Sco
 from specialists.tokens import TokenCount
 
 if TYPE_CHECKING:
-    from specialists.deployment import HostPool
+    from specialists.hosts import Hosts
 
 NOT_NEEDED: Final = "cancelled: the outcome was settled without it"
 
@@ -52,21 +52,32 @@ class Call:
         return self.asked.prompt.tokens + self.asked.specialist.max_tokens if self.asked.prompt is not None else 0
 
     def request(self, prompt: Prompt) -> GenerationRequest:
-        temperature = self.asked.specialist.temperature if self.temperature is None else self.temperature
-        return GenerationRequest(self.name, prompt.messages, self.asked.specialist.max_tokens, temperature, seed=self.seed)
+        specialist = self.asked.specialist
+        temperature = specialist.temperature if self.temperature is None else self.temperature
+        return GenerationRequest(self.name, prompt.messages, specialist.max_tokens, temperature, seed=self.seed)
 
 
+Heard = Callable[[Opinion], None]
+"""Told of each opinion as soon as it is there."""
+Note = Callable[[Call, Generation | None, str | None], None]
 Enough = Callable[[Sequence[Opinion], Sequence[Call]], Awaitable[bool]]
 """Whether these opinions will do, without those calls that are still in flight."""
 
 
 class Panel:
-    """Prompts for members, and their opinions. `counters`: each member's own count of tokens; `examples` that fit the question."""
+    """Prompts for members, and their opinions. `counters`: each member's own count of tokens; `examples` that fit the question;
+    `heard` is told of each opinion as soon as it is there; `seed` and `stop` are the asker's."""
 
     def __init__(
-        self, config: CouncilConfig, counters: Mapping[str, TokenCount], hosts: HostPool | None, examples: Sequence[Example] = ()
-    ) -> None:
-        self._config, self._counters, self._hosts, self._examples = config, counters, hosts, examples
+        self, config: CouncilConfig, counters: Mapping[str, TokenCount], hosts: Hosts | None, examples: Sequence[Example] = (),
+        heard: Heard | None = None, seed: int | None = None, stop: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._config, self._counters, self._hosts, self._examples, self._heard = config, counters, hosts, examples, heard
+        self._seed, self._stop = seed, stop
+
+    def unheard(self) -> Panel:
+        """The same panel, with nobody who is told of its opinions."""
+        return Panel(self._config, self._counters, self._hosts, self._examples, None, self._seed, self._stop)
 
     def prepare(self, text: str, passages: Sequence[Passage], name: str, weight: float, shift: int = 0) -> Asked:
         """A member's prompt. `shift` 1, 2, ...: with the passages in yet another order than its own."""
@@ -135,26 +146,54 @@ class Panel:
         return [s.mean if s.error is None and math.isfinite(s.mean) else None for s in scores]
 
     async def _ask_host(self, engine: str, calls: Sequence[Call], within_s: float) -> list[Opinion]:
-        assert self._hosts is not None
-        requests = {id(c): c.request(c.asked.prompt) for c in calls if c.asked.prompt is not None}
+        opinions = {id(c): self._opinion(c, None, None, 0.0) for c in calls if c.asked.prompt is None}
+        able = [c for c in calls if c.asked.prompt is not None]
         clock, error = asyncio.get_running_loop().time, None
         started = clock()
-        generations: list[Generation] = []
+
+        def note(call: Call, generation: Generation | None, error: str | None) -> None:
+            opinions[id(call)] = made = self._opinion(call, generation, error, clock() - started)
+            if self._heard is not None:
+                self._heard(made)
+
         try:
-            if requests:
-                generations = await asyncio.wait_for(self._hosts.generate(engine, list(requests.values())), within_s)
+            if able:
+                async with asyncio.timeout(within_s + _grace(within_s)):
+                    await self._generate(engine, able, within_s, note)
         except TimeoutError:
             error = f"late: no answer within {within_s:g} s"
         except EngineError as exc:
             error = str(exc)
         except Exception as exc:  # whatever a host does costs its members' votes, never the verdict
             error = f"host {engine!r} failed: {type(exc).__name__}: {exc}"
-        said = dict(zip(requests, generations, strict=False))
-        return [self._opinion(c, said.get(id(c)), error, clock() - started) for c in calls]
+        for call in able:
+            if id(call) not in opinions:
+                note(call, None, error)
+        return [opinions[id(c)] for c in calls]
+
+    async def _generate(self, engine: str, calls: Sequence[Call], within_s: float, note: Note) -> None:
+        """One request for all; each answer as it comes only where somebody listens, for that costs more."""
+        assert self._hosts is not None
+        requests = [self._request(c, c.asked.prompt) for c in calls if c.asked.prompt is not None]
+        if self._heard is not None:
+            async for place, generation in self._hosts.generate_each(engine, requests, within_s):
+                note(calls[place], generation, None)
+            return
+        for call, generation in zip(calls, await self._hosts.generate(engine, requests, within_s), strict=False):
+            note(call, generation, None)
+
+    def _request(self, call: Call, prompt: Prompt) -> GenerationRequest:
+        seed = call.seed if self._seed is None else self._seed + (call.seed or 0)
+        return replace(call.request(prompt), seed=seed, stop=self._stop)
 
     def _opinion(self, call: Call, generation: Generation | None, error: str | None, seconds: float) -> Opinion:
         reader = extract_answer if self._config.prompting.answers == "short" else _whole_answer
         return _opinion(call, generation, error, seconds, reader)
+
+
+def _grace(within_s: float) -> float:
+    """Seconds that a host has beyond those of its members, to say who was late."""
+    return min(1.0, 0.05 + 0.05 * within_s)
 
 
 def _whole_answer(text: str) -> str | None:

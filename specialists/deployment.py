@@ -12,19 +12,19 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import ray
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import BackPressureError, RayServeException
-from ray.serve.handle import DeploymentHandle
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 
 from specialists.config import EngineConfig, SpecialistConfig
 from specialists.engines import build_engine
+from specialists.hosts import Hosts
 from specialists.metrics import MemberMetrics
 from specialists.protocol import (
     EngineError,
@@ -49,10 +49,34 @@ class Host:
         self._engine, self._was_healthy = build_engine(engine, specialists), False
         self._metrics = MemberMetrics(engine.name)
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        generations = await self._engine.generate(requests)
-        self._metrics.count(generations)
-        return generations
+    async def generate(self, requests: Sequence[GenerationRequest], within_s: float | None = None) -> list[Generation]:
+        """Generations in order; those that are not there `within_s` are cancelled, and fail alone."""
+        made = dict([pair async for pair in self.generate_each(requests, within_s)])
+        return [made[place] for place in range(len(requests))]
+
+    async def generate_each(
+        self, requests: Sequence[GenerationRequest], within_s: float | None = None
+    ) -> AsyncIterator[tuple[int, Generation]]:
+        """The same, each with its place and as soon as it is there."""
+        tasks = {asyncio.create_task(self._engine.generate([r])): place for place, r in enumerate(requests)}
+        ends, pending = None if within_s is None else time.monotonic() + within_s, set(tasks)
+        try:
+            while pending:
+                left = None if ends is None else max(0.0, ends - time.monotonic())
+                done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._metrics.count(task.result())
+                    yield tasks[task], task.result()[0]
+                if not done:
+                    break
+            for task in pending:
+                late = Generation(requests[tasks[task]].specialist, error=f"late: no answer within {within_s:g} s", late=True)
+                self._metrics.count([late])
+                yield tasks[task], late
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         return await self._engine.score(requests)
@@ -122,7 +146,8 @@ def _serve_is_running() -> bool:
     return True
 
 
-def _deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
+def host_deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
+    """The Serve deployment of an engine's host, bound to it and to its specialists."""
     resources = engine.resources
     scaling: dict[str, Any] = {"num_replicas": resources.replicas}
     if resources.autoscale_to is not None:
@@ -148,14 +173,14 @@ def _waves(engines: Sequence[EngineConfig]) -> list[list[EngineConfig]]:
     return [wave for wave in (together, *([e] for e in alone)) if wave]
 
 
-class HostPool:
+class HostPool(Hosts):
     """The hosts of one council. It starts Ray and Serve, or joins those that run, and leaves nothing of its own behind."""
 
     def __init__(self, name: str, engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
+        super().__init__({})
         self._engines = {e.name: e for e in engines}
         self._members = {e.name: tuple(s for s in specialists if s.engine == e.name) for e in engines}
         self._prefix = f"{name}-{uuid.uuid4().hex[:6]}"
-        self._handles: dict[str, DeploymentHandle[Any]] = {}
         self._applications: list[str] = []
         self._uses_ray = False
         self._own_serve = False
@@ -181,7 +206,7 @@ class HostPool:
 
     def _start_hosts(self, engines: Sequence[EngineConfig]) -> None:
         targets = [
-            serve.RunTarget(_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in engines
+            serve.RunTarget(host_deployment(e, self._members[e.name]), name=f"{self._prefix}-{e.name}", route_prefix=None) for e in engines
         ]
         self._applications += [target.name for target in targets]
         handles = serve.run_many(targets, wait_for_applications_running=False)
@@ -243,40 +268,6 @@ class HostPool:
                 if lines:
                     return lines[-1].partition(": ")[2]
         return None
-
-    async def generate(self, engine: str, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Generations of one host, in the order of the requests. Raises EngineError; cancelling it cancels them there."""
-        generations: list[Generation] = await self._call(engine, lambda host: host.generate.remote(list(requests)))
-        return generations
-
-    async def score(self, engine: str, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Scores of one host, in the order of the requests. Raises EngineError."""
-        scores: list[Score] = await self._call(engine, lambda host: host.score.remote(list(requests)))
-        return scores
-
-    async def health(self, engine: str) -> Health:
-        """How a host's engine is; not ok, with the reason, if it can't be asked."""
-        try:
-            health: Health = await asyncio.wait_for(self._call(engine, lambda host: host.health.remote()), 10.0)
-            return health
-        except (EngineError, TimeoutError) as exc:
-            return Health(False, str(exc) or "no answer within 10 s")
-
-    async def _call(self, engine: str, call: Callable[[DeploymentHandle[Any]], Any]) -> Any:
-        """The one place where Ray's errors become ours. Cancelled, it cancels the call in the replica too."""
-        response = call(self._handles[engine])
-        try:
-            return await response
-        except asyncio.CancelledError:
-            response.cancel()
-            raise
-        except BackPressureError as exc:
-            raise HostError(f"host {engine!r} is overloaded: its queue is full") from exc
-        except RayTaskError as exc:
-            cause = exc.cause if isinstance(exc.cause, EngineError) else HostError(f"host {engine!r} failed: {exc.cause!r}")
-            raise cause from exc
-        except (RayError, RayServeException) as exc:
-            raise HostError(f"host {engine!r} died or can't be reached: {type(exc).__name__}") from exc
 
     def stop(self) -> None:
         """Delete this council's hosts; stop Serve and Ray if they were started here and nobody else uses them."""

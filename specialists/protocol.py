@@ -84,6 +84,8 @@ class Generation:
     """From its arrival to its first token."""
     cached_tokens: int | None = None
     """Prompt tokens that were not computed: another prompt had left them."""
+    late: bool = False
+    """Whether its error is that it took too long, and was cancelled."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Readers:
     def __init__(self, known: str = "The passages do not tell.") -> None:
         self.known, self.calls = known, 0
 
-    async def generate(self, engine: str, requests: Sequence[GenerationRequest]) -> list[Generation]:
+    async def generate(self, engine: str, requests: Sequence[GenerationRequest], within_s: float | None = None) -> list[Generation]:
         self.calls += len(requests)
         return [Generation(r.specialist, (Sample(self._said(r), 1, "stop"),), 5) for r in requests]
 

@@ -33,7 +33,7 @@ class Hosts:
     def __init__(self, answers: Mapping[str, str], faults: Mapping[str, Exception] | None = None) -> None:
         self.answers, self.faults, self.asked = answers, faults or {}, list[GenerationRequest]()
 
-    async def generate(self, engine: str, requests: Sequence[GenerationRequest]) -> list[Generation]:
+    async def generate(self, engine: str, requests: Sequence[GenerationRequest], within_s: float | None = None) -> list[Generation]:
         self.asked += requests
         if engine in self.faults:
             raise self.faults[engine]
