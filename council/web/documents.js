@@ -27,7 +27,7 @@ export class Documents {
     this.list = el("div", { id: "documents", "aria-live": "polite" });
     const may = council?.documents === true;
     fill(this.root,
-      el("div", { class: "hero small" }, el("h1", {}, "Documents"),
+      el("div", { class: "hero small" }, el("h2", {}, "Documents"),
         el("p", {}, may ? "What the council reads. Answers come from these passages, with their sources." : "What the council reads. With this key they can be read, not changed.")),
       may && new Uploads(council, this.withKey, () => this.refresh()).element,
       this.fault, this.list);
@@ -49,12 +49,13 @@ export class Documents {
   }
 
   #list(found) {
+    const open = new Set([...this.list.querySelectorAll("details[open]")].map((details) => details.parentElement.dataset.id));
     const passages = found.reduce((sum, document) => sum + document.passages, 0);
     fill(this.list,
-      el("div", { class: "title" }, el("h2", {}, "In the library"), el("p", { class: "hint" }, `${count(found.length, "document")}, ${count(passages, "passage")}`)),
+      el("div", { class: "title" }, el("h3", {}, "In the library"), el("p", { class: "hint" }, `${count(found.length, "document")}, ${count(passages, "passage")}`)),
       found.length === 0 && el("p", { class: "empty" }, "There are no documents yet. Without them the council abstains from most questions."),
       found.length > 12 && this.#filter(),
-      el("ul", { class: "documents" }, found.map((document) => this.#item(document))));
+      el("ul", { class: "documents" }, found.map((document) => this.#item(document, open.has(document.id)))));
   }
 
   #filter() {
@@ -65,12 +66,12 @@ export class Documents {
     return el("div", { class: "filter" }, el("label", { class: "unseen", for: "filter" }, "Find a document"), input);
   }
 
-  #item(document) {
+  #item(document, open) {
     const titles = document.titles.filter(Boolean);
     const name = shortName(document.file) || "untitled";
     const told = [titles.slice(0, 3).join(", ") + (titles.length > 3 ? ` and ${titles.length - 3} more` : ""), document.source !== document.file ? document.source : ""];
     const body = el("div", { class: "passages" });
-    const details = el("details", { class: "document", toggle: () => details.open && !body.hasChildNodes() && this.#open(document, body) },
+    const details = el("details", { class: "document", open, toggle: () => details.open && !body.hasChildNodes() && this.#open(document, body) },
       el("summary", {},
         el("span", { class: "document-name", title: document.file }, name),
         el("span", { class: `origin is-${document.origin}` }, ORIGINS[document.origin] ?? ORIGINS.unknown),

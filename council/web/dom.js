@@ -36,9 +36,10 @@ export function list(names) {
 }
 
 export function bytes(size) {
-  const units = ["bytes", "KB", "MB", "GB"];
-  const unit = size < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(size) / 3));
-  return `${(size / 1000 ** unit).toFixed(unit && size / 1000 ** unit < 10 ? 1 : 0)} ${units[unit]}`;
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const unit = size < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(size) / 10));
+  const number = size / 1024 ** unit;
+  return `${number.toFixed(unit && number < 10 && number % 1 ? 1 : 0)} ${units[unit]}`;
 }
 
 // When something was.

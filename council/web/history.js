@@ -1,6 +1,6 @@
 // What was asked in this browser: bounded, and kept nowhere else.
 
-import { ago, byId, count, el, fill } from "./dom.js";
+import { ago, byId, count, el, fill, show } from "./dom.js";
 import { confirmed } from "./dialog.js";
 import { entry as read } from "./shape.js";
 
@@ -49,7 +49,7 @@ async function clear(open) {
 export function showHistory(open) {
   const kept = entries();
   const root = byId("history");
-  if (!kept.length) return fill(root);
+  show(root, kept.length > 0);
   const shown = all ? kept : kept.slice(0, SHOWN);
   fill(root,
     el("div", { class: "title" }, el("h2", { id: "history-title" }, "Asked before"), el("p", { class: "hint" }, "kept in this browser only"),

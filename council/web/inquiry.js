@@ -9,9 +9,10 @@ import { showClock, showProgress, showWorking } from "./verdict.js";
 import { forgetColours, moveVote } from "./vote.js";
 
 export class Inquiry {
-  // `known`: the specialists of the council, as /v1/info tells of them.
-  constructor(question, options, known) {
+  // `before`: the turns that it goes on from; `known`: the specialists of the council, as /v1/info tells of them.
+  constructor(question, before, options, known) {
     this.question = question;
+    this.before = before;
     this.options = options;
     this.members = known.map((s) => ({ name: s.name, domain: s.domain, weight: null, opinions: [], state: "waiting" }));
     this.groups = [];
@@ -29,7 +30,7 @@ export class Inquiry {
     opinion: (data) => this.#opinion(data), vote: (data) => this.#vote(data),
   };
 
-  // The entry of its verdict: {question, asked_at, min_agreement, verdict}. Raises ApiError; AbortError where it was cancelled.
+  // The entry of its verdict: {question, before, asked_at, min_agreement, verdict}. Raises ApiError; AbortError where it was cancelled.
   async run() {
     forgetColours();
     showWorking(this.question);
@@ -37,9 +38,10 @@ export class Inquiry {
     const clock = setInterval(() => showClock(began), 100);
     try {
       this.#show();
-      for await (const { event, data } of ask({ question: this.question, ...this.options }, this.stop.signal)) {
+      for await (const { event, data } of ask(this.#request(), this.stop.signal)) {
         if (event === "verdict") {
-          return { question: this.question, asked_at: Date.now(), min_agreement: this.minimum, verdict: shape.verdict(data) };
+          const verdict = shape.verdict(data);
+          return { question: this.question, before: this.before, asked_at: Date.now(), min_agreement: this.minimum, verdict };
         }
         this.#takes[event]?.(data);
         this.#show();
@@ -48,6 +50,10 @@ export class Inquiry {
     } finally {
       clearInterval(clock);
     }
+  }
+
+  #request() {
+    return { question: this.question, ...(this.before.length ? { history: this.before } : {}), ...this.options };
   }
 
   cancel() {

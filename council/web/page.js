@@ -5,6 +5,7 @@ import { membersOf, showMembers } from "./council.js";
 import { askForKey } from "./dialog.js";
 import { Documents } from "./documents.js";
 import { byId, count, fill, percent, show } from "./dom.js";
+import { before, follow, unfollow } from "./followup.js";
 import { historyOf, remember, showHistory } from "./history.js";
 import { Inquiry, noteOf } from "./inquiry.js";
 import { chosen, showOptions, wireOptions } from "./options.js";
@@ -59,7 +60,7 @@ async function meet() {
 function present(entry, shared = false) {
   forgetColours();
   show(byId("hero"), false);
-  showVerdict(entry, shared ? () => ask(entry.question) : null);
+  showVerdict(entry, follow, shared ? () => ask(entry.question, []) : null);
   showMembers(membersOf(entry.verdict, council?.specialists), entry.verdict.groups, noteOf(entry.verdict));
   showSources(entry.verdict);
   showWorkings(entry.verdict);
@@ -72,6 +73,7 @@ function open(entry) {
   running = null;
   busy(false);
   tell();
+  unfollow();
   clearLink();
   present(entry);
   byId("question").value = entry.question;
@@ -90,7 +92,8 @@ function clearLink() {
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
 }
 
-async function ask(question) {
+// `turns`: what was said before, [{role, content}].
+async function ask(question, turns) {
   running?.cancel();
   tell();
   clearLink();
@@ -102,7 +105,7 @@ async function ask(question) {
   let mine = null;
   try {
     const entry = await withKey(() => {
-      mine = running = new Inquiry(question, chosen(), council?.specialists ?? []);
+      mine = running = new Inquiry(question, turns, chosen(), council?.specialists ?? []);
       return mine.run();
     });
     remember(entry);
@@ -124,7 +127,7 @@ function stopped(question, inquiry, error) {
   document.title = TITLE;
   const cancelled = error.name === "AbortError";
   inquiry?.settle();
-  showStopped(question, () => ask(question), cancelled);
+  showStopped(question, () => ask(question, inquiry?.before ?? []), cancelled);
   if (cancelled) say("Cancelled.");
   else tell(error instanceof ApiError ? error.message : "Something went wrong in the page. Reload it, and ask again.");
   if (!cancelled && !(error instanceof ApiError)) console.error(error);
@@ -136,7 +139,9 @@ function submit() {
     tell("Write a question first.");
     byId("question").focus();
   } else if (!running) {
-    ask(question);
+    const turns = before();
+    unfollow();
+    ask(question, turns);
   }
 }
 

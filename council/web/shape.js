@@ -88,11 +88,13 @@ export function verdict(value) {
   };
 }
 
-// A verdict with its question and the agreement that was asked for, as history and links hold them.
+const turn = (value) => ({ role: one(record(value).role, ["user", "assistant"], "user"), content: text(record(value).content) });
+
+// A verdict with its question, what was said before it, and the agreement that was asked for, as history and links hold them.
 export function entry(value) {
   const from = record(value);
   return {
     question: text(from.question), asked_at: number(from.asked_at), min_agreement: typeof from.min_agreement === "number" ? share(from.min_agreement) : null,
-    verdict: verdict(from.verdict),
+    before: list(from.before, turn), verdict: verdict(from.verdict),
   };
 }

@@ -72,12 +72,13 @@ async function shareLink(entry, told) {
   told(`${done ? "Copied. " : ""}The whole verdict, with its passages, is in the link itself; nothing is stored on the server.`);
 }
 
-// Buttons for sharing, beneath a verdict.
-export function shareRow(entry) {
+// Buttons beneath a verdict: to go on from it, where `follow` is given, and to share it.
+export function shareRow(entry, follow) {
   const said = el("p", { class: "hint", role: "status", id: "share-note" });
   const told = (text) => { said.textContent = text; };
   return el("div", { class: "share" },
     el("div", { class: "row" },
+      follow && el("button", { type: "button", class: "plain first", id: "follow-up", click: () => follow(entry) }, "Follow up"),
       el("button", { type: "button", class: "plain", id: "share-link", click: () => shareLink(entry, told) }, "Share link"),
       el("button", { type: "button", class: "plain", id: "copy-json", click: async () => {
         told(await copied(JSON.stringify(shareable(entry), null, 2)) ? "The JSON is copied." : "This browser lets the page copy nothing here. Save the JSON instead.");

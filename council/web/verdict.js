@@ -15,23 +15,24 @@ function asked(question, extra) {
   return el("div", { class: "asked-row" }, el("h2", { id: "asked", tabindex: "-1" }, question), extra);
 }
 
-// What the agreement was found to rest on, in a sentence.
-export function groundingText(grounding, title) {
+// What the agreement was found to rest on, in a sentence. `passage`: how the one that was left out is called.
+function groundingText(grounding, passage) {
   const quoted = (said) => (said === null ? "nothing together" : `“${said}”`);
   if (grounding.contradicted) {
-    return `The passages contradict one another: without “${title}” the members say ${quoted(grounding.without_it)}.`;
+    return `The passages contradict one another: without ${passage} the members say ${quoted(grounding.without_it)}.`;
   }
-  if (grounding.rests_on === "one passage") return `It rests on one passage: without “${title}” the members say ${quoted(grounding.without_it)}.`;
+  if (grounding.rests_on === "one passage") return `It rests on one passage: without ${passage} the members say ${quoted(grounding.without_it)}.`;
   if (grounding.rests_on === "the members") return "It rests on the members themselves: they say so without any passage, too.";
-  return `It rests on the passages together: without “${title}” the members still say ${quoted(grounding.without_it)}, without any ${quoted(grounding.without_any)}.`;
+  return `It rests on the passages together: without ${passage} the members still say ${quoted(grounding.without_it)}, without any ${quoted(grounding.without_any)}.`;
 }
 
 function grounding(verdict) {
   const found = verdict.grounding;
   if (!found) return null;
-  const title = verdict.sources.find((source) => source.id === found.passage)?.title || "the best passage";
+  const at = verdict.sources.findIndex((source) => source.id === found.passage);
+  const passage = at < 0 ? "the best passage" : `passage ${at + 1}`;
   const wary = found.contradicted || found.rests_on === "the members";
-  return el("p", { class: `note grounding${wary ? " is-wary" : ""}` }, el("strong", {}, "Grounding "), groundingText(found, title));
+  return el("p", { class: `note grounding${wary ? " is-wary" : ""}` }, el("strong", {}, "Grounding "), groundingText(found, passage));
 }
 
 function confidence(verdict) {
@@ -62,8 +63,9 @@ function shared(again) {
     el("button", { type: "button", class: "plain", click: again }, "Ask this council"));
 }
 
-// A whole verdict. `entry`: {question, verdict, min_agreement}; `again`: asks its question, where it came with a link.
-export function showVerdict(entry, again = null) {
+// A whole verdict. `entry`: {question, verdict, min_agreement}; `follow`: goes on from it; `again`: asks its question, where it
+// came with a link.
+export function showVerdict(entry, follow, again = null) {
   const { question, verdict, min_agreement: minimum } = entry;
   const root = byId("verdict");
   const answered = verdict.status === "answered";
@@ -78,7 +80,7 @@ export function showVerdict(entry, again = null) {
     verdict.groups.length > 0 && [meter(verdict.groups, verdict.agreement, minimum), groupList(verdict.groups, answered)],
     silent(verdict),
     el("p", { class: "hint" }, "Agreement is the share of the votes’ weight. It is not a probability."),
-    shareRow(entry));
+    shareRow(entry, again ? null : follow));
   root.dataset.status = verdict.status;
   root.setAttribute("aria-busy", "false");
   show(root, true);
