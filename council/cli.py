@@ -19,7 +19,9 @@ from council.errors import ConfigError, CouncilError, DatasetError, QuestionErro
 from council.evaluation.commands import app as evaluation
 from council.evaluation.commands import calibrate
 from council.examples import app as examples
+from council.keys_commands import app as keys
 from council.rendering import render_index, render_rows, render_verdict
+from council.serve_command import serve
 from council.terminal import AsJson, Config, Settings, only_ours_on_stdout, plain_console, progress_bar
 from council.types import Verdict
 
@@ -34,7 +36,9 @@ app = typer.Typer(
 app.add_typer(evaluation, name="eval")
 app.add_typer(documents, name="documents")
 app.add_typer(examples, name="examples")
+app.add_typer(keys, name="keys")
 app.command()(calibrate)
+app.command(name="serve")(serve)
 
 
 def _read_questions(path: Path) -> list[str]:

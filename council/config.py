@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from council.errors import ConfigError
+from council.service_config import ServiceConfig
 from specialists.config import EngineConfig, SpecialistConfig
 from specialists.prompt_format import Answers, Layout
 
@@ -275,6 +276,7 @@ class CouncilConfig(Strict):
     prompting: PromptingConfig = PromptingConfig()
     asking: AskingConfig = AskingConfig()
     aggregator: AggregatorConfig = AggregatorConfig()
+    service: ServiceConfig = ServiceConfig()
     deadline_s: float = Field(60.0, gt=0)
     """Seconds a member has for its opinion; later ones fail with 'late'."""
     ray_address: str | None = None
@@ -288,6 +290,8 @@ class CouncilConfig(Strict):
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ValueError(f"{what}: the name {twice[0]!r} is given twice")
+        if "council" in members:
+            raise ValueError("specialists: 'council' is the name of all of them together: choose another")
         for s in self.specialists:
             if s.engine not in engines:
                 raise ValueError(f"specialists: {s.name!r} names the engine {s.engine!r}; there are: {', '.join(engines)}")
@@ -311,6 +315,13 @@ class CouncilConfig(Strict):
             raise ValueError("aggregator.scoring: decide wants asking.policy all: when to stop asking is told by votes")
         if self.asking.max_calls is not None and self.aggregator.quorum > self.asking.max_calls:
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from asking.max_calls: {self.asking.max_calls}")
+        if self.service.rewriter is not None and self.service.rewriter not in members:
+            raise ValueError(f"service.rewriter: there is no specialist {self.service.rewriter!r}; there are: {', '.join(members)}")
+        if self.retrieval.store.kind == "edge" and max(self.service.replicas, self.service.autoscale_to or 1) > 1:
+            raise ValueError(
+                "service.replicas: an embedded store is open in one process: set it to 1, or retrieval.store to a Qdrant server "
+                "(kind: server, url: ...)"
+            )
         if self.aggregator.quorum > len(members):
             raise ValueError(f"aggregator.quorum: {self.aggregator.quorum} votes can't come from {len(members)} specialists")
         return self

@@ -29,6 +29,7 @@ from specialists.protocol import EngineError, Health
 
 if TYPE_CHECKING:
     from specialists.deployment import HostPool
+    from specialists.hosts import Hosts
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,16 @@ class Council:
     loop (there, `aask` does not block it).
     """
 
-    def __init__(self, config: CouncilConfig) -> None:
+    def __init__(self, config: CouncilConfig, hosts: Hosts | None = None) -> None:
+        """`hosts`: those that run already and are somebody else's to stop; None: it starts its own."""
         self.config = config
         self._loop = BackgroundLoop(f"council-{config.name}")
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="council")
         self._lock, self._opening = threading.RLock(), threading.Lock()
         self._retriever: Retriever | None = None
         self._pipeline: Pipeline | None = None
-        self._hosts: HostPool | None = None
+        self._hosts: Hosts | None = hosts
+        self._pool: HostPool | None = None
         self._ready = self._closed = False
 
     @classmethod
@@ -121,7 +124,7 @@ class Council:
                 hosts.start(self.config.ray_address)
             except EngineError as exc:
                 raise StartError(str(exc)) from exc
-            self._hosts = hosts
+            self._hosts = self._pool = hosts
 
     def close(self) -> None:
         """Stop what was started. A second call does nothing."""
@@ -132,8 +135,8 @@ class Council:
             with ExitStack() as left:  # each, whatever the others raise; last pushed, first run
                 left.callback(self._close_store)
                 left.callback(self._threads.shutdown)
-                if self._hosts is not None:
-                    left.callback(self._hosts.stop)
+                if self._pool is not None:
+                    left.callback(self._pool.stop)
                 left.callback(self._loop.stop)
 
     def _close_store(self) -> None:
@@ -163,10 +166,12 @@ class Council:
     def index(
         self, paths: Iterable[str | os.PathLike[str]], tenant: str = "default", domain: str | None = None,
         progress: Callable[[int, int], None] | None = None, prune: bool = False, dry_run: bool = False,
+        under: str | os.PathLike[str] | None = None,
     ) -> IndexReport:  # fmt: skip
         """Add documents; `progress` is called with (done, all) passages. What is there unchanged is left alone, and what has
-        changed replaces what was there; `prune` removes what is gone from the paths, `dry_run` only tells."""
-        return self.retriever.index([Path(p) for p in paths], tenant, domain, progress, prune, dry_run)
+        changed replaces what was there; `prune` removes what is gone from the paths, `dry_run` only tells; with `under`, files
+        are known by their paths within that folder."""
+        return self.retriever.index([Path(p) for p in paths], tenant, domain, progress, prune, dry_run, under)
 
     def documents(self, tenant: str = "default") -> list[StoredDocument]:
         """What a tenant has in the store, by file."""

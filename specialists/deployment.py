@@ -7,12 +7,16 @@ written here.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import math
 import os
+import re
+import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +43,10 @@ from specialists.protocol import (
 from specialists.tokens import is_local, locate
 
 NO_PROXY = "Disabled"
+QUIET: Final = {"log_level": "ERROR", "enable_access_log": False}
+GRACE_S: Final = 5.0
+OURS: Final = re.compile(r"(specialists\.protocol|council\.errors)\.\w+: ")
+"""How a line begins that tells of an error of ours."""
 SERVE_CONTROLLER_NAME, SERVE_NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
 
 
@@ -46,7 +54,8 @@ class Host:
     """One replica: an engine, and the calls that reach it."""
 
     def __init__(self, engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> None:
-        self._engine, self._was_healthy = build_engine(engine, specialists), False
+        with _alone_on_its_card(engine):
+            self._engine, self._was_healthy = build_engine(engine, specialists), False
         self._metrics = MemberMetrics(engine.name)
 
     async def generate(self, requests: Sequence[GenerationRequest], within_s: float | None = None) -> list[Generation]:
@@ -105,6 +114,17 @@ class Host:
             await engine.close()
 
 
+@contextmanager
+def _alone_on_its_card(engine: EngineConfig) -> Iterator[None]:
+    """One start at a time on this machine, of those that share a card: vLLM measures the free memory of all of it meanwhile."""
+    if engine.kind != "vllm" or not 0 < engine.resources.num_gpus < 1:
+        yield
+        return
+    with open(Path(tempfile.gettempdir()) / f"council-start-{os.getuid()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def check_weights(engines: Sequence[EngineConfig], specialists: Sequence[SpecialistConfig]) -> None:
     """Raise WeightsMissing, naming the member and the path, for local weights that are not there: before anything starts."""
     elsewhere = {e.name for e in engines if e.kind in ("openai", "replay")}
@@ -146,8 +166,11 @@ def _serve_is_running() -> bool:
     return True
 
 
-def host_deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig]) -> serve.Application:
-    """The Serve deployment of an engine's host, bound to it and to its specialists."""
+def host_deployment(
+    engine: EngineConfig, specialists: Sequence[SpecialistConfig], logs: Mapping[str, Any] = QUIET, grace_s: float = GRACE_S
+) -> serve.Application:
+    """The Serve deployment of an engine's host, bound to it and to its specialists. A replica that goes down has `grace_s` for what
+    it works on."""
     resources = engine.resources
     scaling: dict[str, Any] = {"num_replicas": resources.replicas}
     if resources.autoscale_to is not None:
@@ -156,21 +179,38 @@ def host_deployment(engine: EngineConfig, specialists: Sequence[SpecialistConfig
         name=f"host-{engine.name}", max_ongoing_requests=engine.max_ongoing_requests,
         max_queued_requests=engine.max_queued_requests, ray_actor_options={"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus},
         health_check_period_s=engine.health_check_period_s, health_check_timeout_s=max(30.0, engine.health_check_period_s),
-        graceful_shutdown_timeout_s=5.0, graceful_shutdown_wait_loop_s=0.5, max_constructor_retry_count=1,
-        logging_config={"log_level": "ERROR", "enable_access_log": False}, **scaling,
+        graceful_shutdown_timeout_s=grace_s, graceful_shutdown_wait_loop_s=0.5, max_constructor_retry_count=1,
+        logging_config=dict(logs), **scaling,
     )  # fmt: skip
     return decorate(Host).bind(engine, tuple(specialists))
 
 
-def _waves(engines: Sequence[EngineConfig]) -> list[list[EngineConfig]]:
-    """Engines that may start at the same time.
+def check_resources(engines: Sequence[EngineConfig], more_cpus: float = 0.0) -> None:
+    """Raise HostError where the hosts, and what else is wanted, want more than the cluster has at all."""
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for kind in ("GPU", "CPU"):
+        wanted = sum((e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in engines)
+        wanted += more_cpus if kind == "CPU" else 0.0
+        if wanted > there.get(kind, 0.0) + 1e-9:
+            raise HostError(
+                f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes"
+            )
 
-    vLLM measures the free memory of its whole card while it starts, so that of those with a fraction of a card, which Ray
-    may put on one, each starts alone.
-    """
-    alone = [e for e in engines if e.kind == "vllm" and 0 < e.resources.num_gpus < 1]
-    together = [e for e in engines if e not in alone]
-    return [wave for wave in (together, *([e] for e in alone)) if wave]
+
+def why_failed(prefix: str) -> str | None:
+    """The last line of what the first failed replica raised in its constructor, which names the member; of the applications whose
+    names begin so."""
+    try:
+        applications = serve.status().applications
+    except (RayError, RayServeException):
+        return None
+    for name, application in applications.items():
+        if name.startswith(prefix):
+            messages = [application.message, *(d.message for d in application.deployments.values())]
+            told = [line[found.end() :].strip() for m in messages for line in m.splitlines() if (found := OURS.search(line))]
+            if told:
+                return told[-1]
+    return None
 
 
 class HostPool(Hosts):
@@ -191,14 +231,13 @@ class HostPool(Hosts):
         check_weights(used, [s for e in used for s in self._members[e.name]])
         try:
             self._start_ray(ray_address, used)
-            self._check_resources(used)
-            for wave in _waves(used):
-                self._start_hosts(wave)
+            check_resources(used)
+            self._start_hosts(used)
         except EngineError:
             self.stop()
             raise
         except BaseException as exc:
-            reason = (self._why_not_running() if ray.is_initialized() else None) or _last_line(exc)
+            reason = (why_failed(self._prefix) if ray.is_initialized() else None) or _last_line(exc)
             self.stop()
             if not isinstance(exc, RayError | RayServeException | RuntimeError | ValueError | OSError):
                 raise
@@ -244,30 +283,7 @@ class HostPool(Hosts):
         _OWN_RAY.users += 1
         self._uses_ray = True
         self._own_serve = not _serve_is_running()
-        serve.start(proxy_location=NO_PROXY, logging_config={"log_level": "ERROR", "enable_access_log": False})
-
-    def _check_resources(self, used: Sequence[EngineConfig]) -> None:
-        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        for kind in ("GPU", "CPU"):
-            wanted = sum((e.resources.num_gpus if kind == "GPU" else e.resources.num_cpus) * e.resources.replicas for e in used)
-            if wanted > there.get(kind, 0.0) + 1e-9:
-                raise HostError(
-                    f"the hosts want {wanted:g} {kind}s; Ray has {there.get(kind, 0.0):g}: lower resources in the config, or add nodes"
-                )
-
-    def _why_not_running(self) -> str | None:
-        """The last line of what the first failed host raised in its constructor, which names the member."""
-        try:
-            applications = serve.status().applications
-        except (RayError, RayServeException):
-            return None
-        for name, application in applications.items():
-            if name.startswith(self._prefix):
-                messages = [application.message, *(d.message for d in application.deployments.values())]
-                lines = [line.strip() for m in messages for line in m.splitlines() if "specialists.protocol" in line]
-                if lines:
-                    return lines[-1].partition(": ")[2]
-        return None
+        serve.start(proxy_location=NO_PROXY, logging_config=dict(QUIET))
 
     def stop(self) -> None:
         """Delete this council's hosts; stop Serve and Ray if they were started here and nobody else uses them."""

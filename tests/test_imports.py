@@ -11,25 +11,32 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {  # a module may import those of its own row's number or below, but for siblings of row 2
-    "council.types": 0, "council.errors": 0,
+    "council.types": 0, "council.errors": 0, "council.service_config": 0,
     "council.config": 1, "council.loop": 1, "council.cross_encoder": 1, "council.sentences": 1,
     "council.keys": 1, "council.limits": 1, "council.audit": 1, "council.keys_commands": 9,
     "council.router": 2, "council.retrieval": 2, "council.prompting": 2, "council.aggregator": 2, "council.entailment": 2,
     "council.needs": 2,
-    "council.events": 2, "council.options": 2,
+    "council.events": 2, "council.options": 2, "council.history": 2, "council.tracing": 1, "council.metrics": 4,
     "council.panel": 3, "council.rendering": 3, "council.demo": 3, "council.live_vote": 3,
     "council.deliberation": 4, "council.grounding": 4,
     "council.inquiry": 5, "council.pipeline": 6, "council.orchestrator": 7,
     "council.doctor": 8, "council.terminal": 8,
-    "council.evaluation": 9, "council.documents": 9, "council.examples": 9, "council.cli": 10,
+    "council.service": 8, "council.routes": 9, "council.app": 10, "council.serve": 11, "council.server": 12, "council.serve_command": 13,
+    "council.evaluation": 9, "council.documents": 9, "council.examples": 9, "council.cli": 14,
 }  # fmt: skip
 SHARED = {"specialists.protocol", "specialists.config", "specialists.prompt_format", "specialists.tokens"}
 HOSTS_KNOWN_TO = {
-    "specialists.deployment": {"council/orchestrator.py", "council/doctor.py", "council/serve.py"},
-    "specialists.hosts": {"council/panel.py", "council/pipeline.py", "council/serve.py"},
+    "specialists.deployment": {"council/orchestrator.py", "council/doctor.py", "council/serve.py", "council/server.py"},
+    "specialists.hosts": {"council/panel.py", "council/pipeline.py", "council/orchestrator.py", "council/serve.py"},
 }
+ROUTES = ("caller", "chat", "documents", "envelope", "operations", "page", "proxy", "questions", "refusals", "streaming")
 OWNERS = {
-    "ray": {"specialists/deployment.py", "specialists/hosts.py", "specialists/metrics.py"},
+    "ray": {
+        *("specialists/deployment.py", "specialists/hosts.py", "specialists/metrics.py"),
+        *("council/metrics.py", "council/serve.py", "council/server.py"),
+    },
+    "fastapi": {"council/app.py", *(f"council/routes/{name}.py" for name in ROUTES)},
+    "starlette": {"council/app.py", *(f"council/routes/{name}.py" for name in ROUTES)},
     "qdrant_client": {
         "council/retrieval/server_client.py",
         "council/retrieval/server_collections.py",

@@ -48,14 +48,15 @@ class Reading(Frozen):
     skipped: tuple[Skipped, ...]
 
 
-def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Reading:
+def read_documents(paths: Sequence[str | os.PathLike[str]], under: str | os.PathLike[str] | None = None) -> Reading:
     """The documents in files, in folders (recursively and sorted) and at globs (`**` is any folders); hidden files and
     other suffixes are passed over.
 
     A PDF, DOCX, HTML page, Markdown or text is one document. A row of a CSV and a line of a `.jsonl` file is one: it
     has `text`, and if wanted `title`, `domain`, `source`, `origin`, `author`, `date`, `licence` and `language`; a JSON line also
     `id` and `provenance` (a mapping; it and the id go into Provenance.details); a row without `text` is lines of `column:
-    value`. The language of a document that names none is recognised, where it can be.
+    value`. The language of a document that names none is recognised, where it can be. With `under`, files are known by
+    their paths within that folder.
     """
     documents: list[Document] = []
     skipped: list[Skipped] = []
@@ -68,7 +69,20 @@ def read_documents(paths: Sequence[str | os.PathLike[str]]) -> Reading:
             except Exception as exc:  # of a broken file, the libraries raise anything
                 reason = clean(" ".join(str(exc).split()))[:200]
                 skipped.append((shown(file), f"it is broken, or no {file.suffix} file: {type(exc).__name__}: {reason}"))
+    if under is not None:
+        root = f"{shown(os.path.abspath(under))}{os.sep}"
+        documents = [_within(document, root) for document in documents]
+        skipped = [(path.removeprefix(root), reason) for path, reason in skipped]
     return Reading(documents=tuple(documents), skipped=tuple(skipped))
+
+
+def _within(document: Document, root: str) -> Document:
+    """The document, known by its file's path within `root`; so is its source, where that is its file."""
+    known = document.provenance
+    source = known.source.removeprefix(root)
+    return document.model_copy(
+        update={"file": document.file.removeprefix(root), "provenance": known.model_copy(update={"source": source})}
+    )
 
 
 def _files(path: Path, skipped: list[Skipped]) -> Iterator[Path]:

@@ -92,8 +92,10 @@ class Index:
         progress: Progress | None = None,
         prune: bool = False,
         dry_run: bool = False,
+        under: str | os.PathLike[str] | None = None,
     ) -> IndexReport:
-        """Index files and folders; `domain` is that of documents that name none.
+        """Index files and folders; `domain` is that of documents that name none, and `under` a folder within which their paths
+        are what they are known by.
 
         Documents that are there whole and unchanged are left alone, so that a run that was broken off goes on where it
         ended. `prune` removes files that the store has from under `paths` and that are gone; `dry_run` changes nothing.
@@ -104,7 +106,7 @@ class Index:
             raise ConfigError(
                 f"retrieval.chunk_tokens: {self._config.chunk_tokens} is more than the {limit} tokens that {self._embedder.model!r} reads"
             )
-        reading = read_documents(paths)
+        reading = read_documents(paths, under)
         with self._writing:  # what is planned holds until it is done
             known = self._store.documents(tenant)
             plan = self._plan(reading.documents, known, tenant, domain, _gone(paths, known) if prune else [])

@@ -128,9 +128,10 @@ class Retriever:
         progress: Progress | None = None,
         prune: bool = False,
         dry_run: bool = False,
+        under: str | os.PathLike[str] | None = None,
     ) -> IndexReport:
         """Add files and folders; `domain` is that of documents that name none. See Index.add."""
-        return self._index.add(paths, tenant, domain, progress, prune, dry_run)
+        return self._index.add(paths, tenant, domain, progress, prune, dry_run, under)
 
     def documents(self, tenant: str = "default") -> list[StoredDocument]:
         """What a tenant has, by file."""

@@ -1,0 +1,1 @@
+"""The HTTP routes, a file for each kind. council/app.py puts them together."""
