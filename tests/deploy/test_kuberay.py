@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from council.config import CouncilConfig, load_config
+from council.server import write_config
 from tests.deploy.files import DEPLOY, read, read_all
 from tests.deploy.rayservice import OWN_LABELS, RayService
 
@@ -47,6 +49,13 @@ def groups(preset: str) -> dict[str, Any]:
 
 def every_group() -> list[Any]:
     return [pytest.param(group, id=f"{preset}-{name}") for preset in SERVICES for name, group in groups(preset).items()]
+
+
+def environment(preset: str) -> list[Any]:
+    """The environment that all of its pods have."""
+    first, *others = [g["template"]["spec"]["containers"][0]["env"] for g in groups(preset).values()]
+    assert all(other == first for other in others)
+    return list(first)
 
 
 def council_of(preset: str) -> CouncilConfig:
@@ -123,10 +132,18 @@ def test_its_pods_mount_what_they_declare_and_read_their_keys(group: Any) -> Non
 def test_serve_takes_the_config(preset: str) -> None:
     deploy = ServeDeploySchema.model_validate(yaml.safe_load(manifest(preset)["spec"]["serveConfigV2"]))
     (application,) = deploy.applications
-    assert application.import_path == "council.serve:build"
-    assert application.route_prefix == "/"
     assert set(application.args) == {"config"}
-    assert (deploy.http_options.host, deploy.http_options.port) == ("0.0.0.0", 8000)
+
+
+@pytest.mark.parametrize("preset", SERVICES)
+def test_it_is_what_the_command_writes(preset: str, tmp_path: Path) -> None:
+    """But for the environment, which pods have, and keys that have their defaults."""
+    write_config(council_of(preset), "0.0.0.0", 8000, tmp_path / "serve.yaml")
+    written, ours = yaml.safe_load((tmp_path / "serve.yaml").read_text()), yaml.safe_load(manifest(preset)["spec"]["serveConfigV2"])
+    (application,), (own,) = written.pop("applications"), ours.pop("applications")
+    assert application.pop("runtime_env")["env_vars"].items() <= {e["name"]: e.get("value") for e in environment(preset)}.items()
+    assert CouncilConfig.model_validate(application["args"].pop("config")) == CouncilConfig.model_validate(own["args"].pop("config"))
+    assert (written, application) == (ours, own)
 
 
 @pytest.mark.parametrize("preset", SERVICES)
@@ -160,6 +177,7 @@ def test_the_replicas_fit_their_group_and_the_head_works_on_nothing(preset: str)
     assert found["head"]["rayStartParams"]["num-cpus"] == "0"
     group = found["service"]
     each = int(group["rayStartParams"]["num-cpus"]) // council.service.num_cpus
+    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > council.service.deadline_s
     assert council.service.replicas <= each * group["minReplicas"]
     assert (council.service.autoscale_to or 0) <= each * group["maxReplicas"]
 
