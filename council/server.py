@@ -174,9 +174,16 @@ def serve_until_told(server: Server, ready: Callable[[], None]) -> int:
     """Start; call `ready`; at SIGTERM or SIGINT finish what is at work, at most the longest a question may take, and stop. Returns
     how many questions were given up. A second signal does not wait."""
     told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    listened = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def listen() -> None:
+        for number in listened:
+            signal.signal(number, lambda *_: told.set())
+
+    listen()
     try:
         server.start()
+        listen()  # Ray has put handlers of its own in their place
         ready()
         told.wait()
         told.clear()
@@ -188,7 +195,7 @@ def serve_until_told(server: Server, ready: Callable[[], None]) -> int:
         return left[0] if left else 1
     finally:
         server.stop()
-        for number, handler in before.items():
+        for number, handler in listened.items():
             signal.signal(number, handler)
 
 

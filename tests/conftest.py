@@ -17,12 +17,16 @@ MEMBERS = ("medicine", "law", "finance", "physics", "computing")
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
-    """One Ray and one Serve for all tests: councils join it, and leave it running."""
+    """One Ray and one Serve for all tests: councils join it, and leave it running. Its proxy listens on a port of its own."""
     import ray
     from ray import serve
 
+    from council.routes.proxy import CALLBACK
+    from tests.serving import PORT
+
+    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", CALLBACK)
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    serve.start(proxy_location="Disabled")
+    serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": PORT})
     yield
     serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()
