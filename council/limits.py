@@ -122,7 +122,7 @@ class Admission:
             self._working += 1
             return
         if self.waiting >= self.queue:
-            raise self._overloaded(f"{self._working} questions are at work and {self.waiting} wait")
+            raise self._overloaded(f"{self._working} at work, {self.waiting} waiting")
         turn = asyncio.get_running_loop().create_future()
         self._turns[turn] = None
         try:

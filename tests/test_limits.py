@@ -198,7 +198,7 @@ async def test_beyond_the_queue_all_are_refused_at_once() -> None:
     tasks = [asyncio.create_task(load.visit(n, 10_000)) for n in range(3)]
     await asyncio.sleep(0)
     assert (load.admission.working, load.admission.waiting) == (1, 2)
-    with pytest.raises(Overloaded, match="1 questions are at work and 2 wait") as refused:
+    with pytest.raises(Overloaded, match="the council is busy: 1 at work, 2 waiting; ask again in 3 s") as refused:
         async with asyncio.timeout(0.0), load.admission.slot(60.0):
             pass
     assert refused.value.retry_after_s == 3  # nothing is known yet: a second each
