@@ -19,7 +19,7 @@ export const key = {
 };
 
 const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
-const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const upper = (text) => (/^[a-z]+ /.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text); // names stay as they are
 
 // What a response that is no success says. `retry`: its Retry-After, in seconds.
 function fault(status, text, retry) {
@@ -30,7 +30,7 @@ function fault(status, text, retry) {
     // a proxy's page, not the service's word
   }
   const wait = Number(retry) > 0 ? ` Try again in ${Math.ceil(Number(retry))} s.` : " Try again shortly.";
-  if (status === 429) return new ApiError(`The council has too much to do at the moment.${wait}`, status);
+  if (status === 429 && !/\bagain\b/.test(told)) return new ApiError(`The council has too much to do at the moment.${wait}`, status);
   if (status === 413 && !told) return new ApiError("That is larger than the service takes.", status);
   if (told) return new ApiError(sentence(upper(told)), status);
   return new ApiError(`The service answered with an error (${status}).`, status);

@@ -6,7 +6,7 @@ const LONGEST = 300; // characters of a phrase that is looked for
 
 // Where a phrase stands in a text, word for word but for case, white space and the punctuation around it.
 function places(text, phrase) {
-  const words = phrase.slice(0, LONGEST).trim().replace(/^[\p{P}\s]+|[\p{P}\s]+$/gu, "").split(/\s+/).filter(Boolean);
+  const words = phrase.slice(0, LONGEST).trim().replace(/^["“”‘’'«»\s]+|[.,;:!?…"“”‘’'«»\s]+$/gu, "").split(/\s+/).filter(Boolean);
   if (!words.length) return [];
   const sought = words.map((word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("\\s+");
   const pattern = new RegExp(`(?<![\\p{L}\\p{N}])${sought}(?![\\p{L}\\p{N}])`, "giu");
