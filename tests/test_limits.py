@@ -155,6 +155,16 @@ VISITS = st.builds(
 )
 
 
+async def test_a_place_that_is_given_to_who_is_cancelled_goes_on() -> None:
+    load = Load(1, 2)
+    async with load.admission.slot():
+        tasks = [asyncio.create_task(load.visit(n, 1)) for n in range(2)]
+        await asyncio.sleep(0)
+    tasks[0].cancel()  # the place is its own since the line before, and it doesn't know yet
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert load.order == [1] and load.admission.working == load.admission.waiting == 0
+
+
 @settings(deadline=None)
 @given(concurrent=st.integers(1, 4), queue=st.integers(0, 4), visits=st.lists(VISITS, max_size=40))
 def test_places_are_never_exceeded_and_never_lost(concurrent: int, queue: int, visits: list[Visit]) -> None:
