@@ -32,7 +32,10 @@ class Application(FastAPI):
 
 
 def build_app(service: Service, labelled: bool = True) -> FastAPI:
-    """The application; the service and its council are started already. `labelled`: answers get the request's id here."""
+    """The application; the service and its council are started already. `labelled`: answers get the request's id here.
+
+    Without a key, where keys are asked for, anybody sees the page and its assets, /health, /ready, /metrics and /openapi.json.
+    """
     app = Application(
         title="Council of Specialists", version=__version__, docs_url=None, redoc_url=None,
         summary="Several small specialists answer from your documents and vote; where they don't agree, the council abstains.",

@@ -9,6 +9,7 @@
     ├── KeysError              the keys' file can't be read or written, or has no such key
     ├── DeadlineError          no verdict came within the time that the asker gave
     ├── Overloaded             no room for one more question now: says when to ask again
+    ├── GoingDown              no question is taken any more: those at work are finished
     └── RetrievalError
         ├── EmbedderError      the embedding model is missing or is not the one that was published
         ├── StoreError         the store can't be read or written
@@ -61,6 +62,10 @@ class Overloaded(CouncilError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = max(1, math.ceil(retry_after_s))
+
+
+class GoingDown(CouncilError):
+    """No question is taken any more: those at work are finished."""
 
 
 class RetrievalError(CouncilError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from council.audit import AuditLog
-from council.errors import CouncilError, DeadlineError, DocumentError, Overloaded, QuestionError
+from council.errors import CouncilError, DeadlineError, DocumentError, GoingDown, Overloaded, QuestionError
 from council.events import Tell
 from council.history import Turn, instruction, stand_alone, usable
 from council.keys import Grant, KeyRing
@@ -99,13 +99,15 @@ class Service:
     # --- questions -----------------------------------------------------------------------------------------------
 
     async def ask(self, asking: Asking, tell: Tell | None = None) -> Verdict:
-        """A verdict, when its turn has come. Raises QuestionError, Overloaded, DeadlineError."""
-        if not asking.text.strip():
-            raise QuestionError("the question is empty; ask something")
+        """A verdict, when its turn has come. Raises QuestionError, Overloaded, GoingDown, DeadlineError."""
         limit, started = self.settings, time.monotonic()
         within_s = min(asking.options.within_s or limit.deadline_s, limit.deadline_s)
         queued_s, verdict = 0.0, None
         try:
+            if not asking.text.strip():
+                raise QuestionError("the question is empty; ask something")
+            if self.draining:
+                raise GoingDown("this replica is going down and takes no more questions; ask again")
             async with self.admission.slot(within_s) as queued_s:
                 self._note_load()
                 with span("question", request_id=asking.request_id, route=asking.route):
@@ -152,13 +154,20 @@ class Service:
 
     def _note_failure(self, asking: Asking, exc: BaseException, started: float) -> None:
         kinds: list[tuple[type[BaseException], Ending, int]] = [
-            (Overloaded, "refused", 429), (DeadlineError, "late", 504), (asyncio.CancelledError, "cancelled", 499),
-            (CouncilError, "error", 400), (BaseException, "error", 500),
+            (Overloaded, "refused", 429), (GoingDown, "refused", 503), (DeadlineError, "late", 504),
+            (asyncio.CancelledError, "cancelled", 499), (CouncilError, "error", 400), (BaseException, "error", 500),
         ]  # fmt: skip
         _, ending, code = next(kind for kind in kinds if isinstance(exc, kind[0]))
         if self.metrics is not None:
             self.metrics.ended(ending)
         self._record(asking, code, ending, started, None)
+
+    def record(self, request_id: str, route: str, code: int, seconds: float, grant: Grant | None) -> None:
+        """Record a request that asked nothing, or was refused before it could."""
+        self.audit.record(
+            request_id=request_id, route=route, code=code, seconds=seconds,
+            key=grant.id if grant is not None and self.keys is not None else None, tenant=grant.tenant if grant is not None else None,
+        )  # fmt: skip
 
     def _record(self, asking: Asking, code: int, status: str, started: float, verdict: Verdict | None) -> None:
         opinions = verdict.opinions if verdict is not None else ()

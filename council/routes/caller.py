@@ -14,7 +14,7 @@ from council.service import Service
 bearer = HTTPBearer(auto_error=False, description="A key of `council keys add`, where the service asks for keys.")
 
 
-def served(request: Request) -> Service:
+async def served(request: Request) -> Service:
     """The service behind this application."""
     service: Service = request.app.state.service
     return service
@@ -23,13 +23,22 @@ def served(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(served)]
 
 
-async def caller(service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]) -> Grant:
-    """What the request's key allows. Refuses with 401, and with 429 above the key's rate."""
-    grant = service.grant(credentials.credentials if credentials is not None else None)
+def identified(service: Service, key: str | None) -> Grant:
+    """What a key allows. Refuses with 401."""
+    grant = service.grant(key)
     if grant is None:
-        what = "no API key was sent" if credentials is None else "this API key is not known here"
+        what = "no API key was sent" if key is None else "this API key is not known here"
         message = f"{what}: send the header `Authorization: Bearer KEY` with a key of `council keys add`"
         raise Refusal(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+    return grant
+
+
+async def caller(
+    request: Request, service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
+) -> Grant:
+    """What the request's key allows. Refuses with 401, and with 429 above the key's rate."""
+    grant = identified(service, credentials.credentials if credentials is not None else None)
+    request.state.grant = grant
     await service.count(grant)
     return grant
 
@@ -61,7 +70,7 @@ def allow(grant: Grant, model: str) -> None:
         raise Refusal(403, f"this key may not ask the model {model!r}", "model_not_allowed", "model")
 
 
-def request_id(request: Request) -> str:
+async def request_id(request: Request) -> str:
     """The id that the envelope gave this request."""
     found: str = request.state.request_id
     return found

@@ -81,19 +81,20 @@ def _asking(body: ChatRequest, service: Service, grant: Caller, id: str) -> tupl
     allow(grant, body.model)
     text, before, instructed = body.conversation()
     options = _options(body, service.config)
-    asking = Asking(text, grant, id, "/v1/chat/completions", body.model, before, body.domain, (), options)
+    asking = Asking(text, grant, id, "POST /v1/chat/completions", body.model, before, body.domain, (), options)
     return asking, [NOT_PASSED_ON] if instructed else []
 
 
 @router.post(
-    "/v1/chat/completions", response_model=Completion, responses=documented(400, 401, 403, 404, 413, 429, 500, 503, 504, ok=STREAM),
+    "/v1/chat/completions", response_model=Completion, responses=documented(400, 401, 403, 404, 408, 413, 429, 500, 503, 504, ok=STREAM),
     operation_id="create_chat_completion",
 )  # fmt: skip
 async def complete(body: ChatRequest, request: Request, service: ServiceDep, grant: Caller, id: RequestId) -> Response:
     """A chat completion. An abstention is one, too: a polite sentence, and the status in `council`. Too few votes are an error."""
     asking, notes = _asking(body, service, grant, id)
+    request.state.recorded = True
     if body.stream:
-        return streamed(await first_of(_steps(body, service, asking, notes)), lambda step: step)
+        return streamed(await unless_gone(request, first_of(_steps(body, service, asking, notes))), lambda step: step)
     verdicts = await unless_gone(request, _choices(body, service, asking))
     return Response(_completed(body, service, verdicts, notes).model_dump_json(), media_type="application/json")
 

@@ -90,7 +90,7 @@ async def list_documents(service: ServiceDep, grant: Reader, held: bool = False)
     return Listing(data=by_file(d for d in await service.documents(grant.tenant) if d.held or not held))
 
 
-@router.post("/v1/documents", responses=documented(400, 401, 403, 413, 429, 500, 503), operation_id="add_documents")
+@router.post("/v1/documents", responses=documented(400, 401, 403, 408, 413, 429, 500, 503), operation_id="add_documents")
 async def add_documents(
     service: ServiceDep, grant: Writer, files: Annotated[list[UploadFile], File(min_length=1, max_length=MOST_FILES)],
     domain: Annotated[str | None, Form(max_length=200)] = None,

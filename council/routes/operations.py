@@ -111,7 +111,8 @@ async def ready(service: ServiceDep) -> Response:
     responses=documented(404, 500, 503, ok=TEXT),
 )  # fmt: skip
 async def metrics(service: ServiceDep) -> Response:
-    """The council's metrics, of all its nodes."""
+    """The council's metrics, of all its nodes. They hold no text of questions or documents, and ask for no key; who may reach this
+    address is the operator's to say, by the network."""
     if service.scrape is None:
         raise Refusal(404, "this service exports no metrics", "no_metrics")
     return PlainTextResponse(await service.scrape(), media_type="text/plain; version=0.0.4")

@@ -60,7 +60,7 @@ class CouncilRequest(Strict):
 
 
 @router.post(
-    "/v1/council", response_model=Verdict, responses=documented(400, 401, 403, 413, 429, 500, 503, 504, ok=STREAM),
+    "/v1/council", response_model=Verdict, responses=documented(400, 401, 403, 408, 413, 429, 500, 503, 504, ok=STREAM),
     operation_id="ask_council",
 )  # fmt: skip
 async def ask(body: CouncilRequest, request: Request, service: ServiceDep, grant: Caller, id: RequestId) -> Response:
@@ -68,10 +68,11 @@ async def ask(body: CouncilRequest, request: Request, service: ServiceDep, grant
     allow(grant, body.model)
     before = [Turn.model_validate(t.model_dump()) for t in body.history]
     asking = Asking(
-        body.question, grant, id, "/v1/council", body.model, before, body.domain, body.queries, body.options()
+        body.question, grant, id, "POST /v1/council", body.model, before, body.domain, body.queries, body.options()
     )  # fmt: skip
+    request.state.recorded = True
     if body.stream:
-        events = await first_of(told(lambda tell: service.ask(asking, tell)))
+        events = await unless_gone(request, first_of(told(lambda tell: service.ask(asking, tell))))
         return streamed(events, _rendered)
     verdict = await unless_gone(request, service.ask(asking))
     return Response(verdict.model_dump_json(), media_type="application/json")
