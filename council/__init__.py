@@ -15,19 +15,24 @@ from council.errors import CouncilError
 from council.types import Confidence, Group, Opinion, Passage, Provenance, Question, Source, Verdict
 
 if TYPE_CHECKING:
+    from council.client import CouncilClient
     from council.orchestrator import Council
 
 __version__ = "0.1.0"
 __all__ = [
-    "Confidence", "Council", "CouncilConfig", "CouncilError", "Group", "Opinion", "Passage", "Provenance", "Question",
+    "Confidence", "Council", "CouncilClient", "CouncilConfig", "CouncilError", "Group", "Opinion", "Passage", "Provenance", "Question",
     "Source", "Verdict", "load_config",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """`Council` is imported when it is first used: it brings Ray, which takes seconds that a type needn't."""
+    """`Council` and `CouncilClient` are imported when they are first used: that takes seconds that a type needn't."""
     if name == "Council":
         from council.orchestrator import Council
 
         return Council
+    if name == "CouncilClient":
+        from council.client import CouncilClient
+
+        return CouncilClient
     raise AttributeError(f"module 'council' has no attribute {name!r}")

@@ -8,14 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from council.config import parse_settings
 from council.documents import app as documents
-from council.errors import ConfigError, CouncilError, DatasetError, QuestionError
+from council.errors import ConfigError, CouncilError, DatasetError, DeadlineError, Overloaded, QuestionError
 from council.evaluation.commands import app as evaluation
 from council.evaluation.commands import calibrate
 from council.examples import app as examples
@@ -25,6 +25,11 @@ from council.serve_command import serve
 from council.terminal import AsJson, Config, Settings, only_ours_on_stdout, plain_console, progress_bar
 from council.types import Verdict
 
+if TYPE_CHECKING:
+    from council.client import CouncilClient
+    from council.orchestrator import Council
+
+KEY_ENV = "COUNCIL_KEY"
 EXIT = {"answered": 0, "abstained": 3, "failed": 1}
 FAILED, USAGE = 1, 2
 
@@ -71,11 +76,11 @@ def ask(
     specialists: Annotated[str | None, typer.Option(help="Ask only these: names with commas between.")] = None,
     file: Annotated[Path | None, typer.Option(help="A JSONL file with a 'question' a line; a Verdict a line comes out.")] = None,
     check: Annotated[bool | None, typer.Option("--check/--no-check", help="Ask again with less to read: what does it rest on?")] = None,
+    url: Annotated[str | None, typer.Option(help="Ask the council that is served there, such as http://localhost:8000.")] = None,
+    key_env: Annotated[str | None, typer.Option(help=f"The environment variable with its key, instead of {KEY_ENV}.")] = None,
     settings: Settings = None,
 ) -> None:
     """Ask the council."""
-    from council.orchestrator import Council
-
     if question is not None and file is not None:
         raise QuestionError("give a question or --file, not both")
     if question is not None and not question.strip():
@@ -84,21 +89,50 @@ def ask(
         raise QuestionError("--json needs a question, or --file")
     questions = _read_questions(file) if file is not None else [question] if question is not None else None
     names = [n.strip() for n in specialists.split(",") if n.strip()] if specialists else None
-    with only_ours_on_stdout() as out:
-        council = Council.from_config(config, parse_settings(settings))
-        council.check_names(names)
-        with Console(stderr=True).status("Starting the council"):
-            council.__enter__()
-        with council:
-            if questions is None:
-                _converse(council, names, not no_retrieval, check, out)
-                return
-            if file is not None:
-                _ask_file(council, questions, names, not no_retrieval, check, out)
-                return
-            verdict = council.ask(questions[0], retrieval=not no_retrieval, specialists=names, check=check)
-            _print(questions[0], verdict, as_json, out)
+    with only_ours_on_stdout() as out, _asked(config, settings, url, key_env, names) as council:
+        if questions is None:
+            _converse(council, names, not no_retrieval, check, out)
+            return
+        if file is not None:
+            _ask_file(council, questions, names, not no_retrieval, check, out)
+            return
+        verdict = council.ask(questions[0], retrieval=not no_retrieval, specialists=names, check=check)
+        _print(questions[0], verdict, as_json, out)
     raise typer.Exit(EXIT[verdict.status])
+
+
+def _asked(
+    config: str, settings: list[str] | None, url: str | None, key_env: str | None, names: Sequence[str] | None
+) -> Council | CouncilClient:
+    """The council to ask, started: one of its own, or that at the address. Raises ConfigError, also for names that no member has."""
+    if url is not None:
+        if config != "pocket" or settings:
+            raise ConfigError("the council at --url has a config of its own: leave out --config and --set")
+        from council.client import CouncilClient
+
+        council: Council | CouncilClient = CouncilClient(url, _key(key_env))
+    else:
+        if key_env is not None:
+            raise ConfigError("--key-env goes with --url")
+        from council.orchestrator import Council
+
+        council = Council.from_config(config, parse_settings(settings))
+    try:
+        with Console(stderr=True).status(f"{'Starting' if url is None else 'Reaching'} the council"):
+            council.check_names(names)
+            council.start()
+    except BaseException:
+        council.close()
+        raise
+    return council
+
+
+def _key(named: str | None) -> str | None:
+    """The key in the environment, never from the command line, which others on the machine can read. None: there is none."""
+    key = os.environ.get(named or KEY_ENV, "").strip()
+    if named is not None and not key:
+        raise ConfigError(f"the environment variable {named} holds no key: set it")
+    return key or None
 
 
 def _print(question: str, verdict: Verdict, as_json: bool, out: TextIO) -> None:
@@ -119,7 +153,7 @@ def _converse(council: Any, names: Sequence[str] | None, retrieval: bool, check:
             return
         try:
             _print(line.strip(), council.ask(line, retrieval=retrieval, specialists=names, check=check), False, out)
-        except QuestionError as exc:
+        except (QuestionError, DeadlineError, Overloaded) as exc:
             print(f"error: {exc}", file=sys.stderr)
 
 

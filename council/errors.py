@@ -10,6 +10,7 @@
     ├── DeadlineError          no verdict came within the time that the asker gave
     ├── Overloaded             no room for one more question now: says when to ask again
     ├── GoingDown              no question is taken any more: those at work are finished
+    ├── RemoteError            a council elsewhere that can't be reached, refuses the key, or is none
     └── RetrievalError
         ├── EmbedderError      the embedding model is missing or is not the one that was published
         ├── StoreError         the store can't be read or written
@@ -62,6 +63,10 @@ class Overloaded(CouncilError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = max(1, math.ceil(retry_after_s))
+
+
+class RemoteError(CouncilError):
+    """A council elsewhere that can't be reached, refuses the key, or is none."""
 
 
 class GoingDown(CouncilError):

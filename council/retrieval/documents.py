@@ -19,7 +19,7 @@ from council.retrieval.readers.pdf import read_pdf
 from council.retrieval.readers.plain import read_plain
 from council.types import Frozen, Provenance
 
-__all__ = ["MOST_BYTES", "SUFFIXES", "Document", "Reading", "Skipped", "read_documents"]
+__all__ = ["MOST_BYTES", "SUFFIXES", "Document", "Reading", "Skipped", "files_at", "read_documents"]
 
 Reader: TypeAlias = Callable[[Path, bytes, list[Skipped]], Iterator[Document]]
 """Given a file's path and content and the list to name what it leaves out in. May raise DocumentError."""
@@ -61,7 +61,7 @@ def read_documents(paths: Sequence[str | os.PathLike[str]], under: str | os.Path
     documents: list[Document] = []
     skipped: list[Skipped] = []
     for path in paths:
-        for file in _files(Path(path), skipped):
+        for file in files_at(Path(path), skipped):
             try:
                 documents.extend(_read(file, skipped))
             except DocumentError as exc:
@@ -80,12 +80,12 @@ def _within(document: Document, root: str) -> Document:
     """The document, known by its file's path within `root`; so is its source, where that is its file."""
     known = document.provenance
     source = known.source.removeprefix(root)
-    return document.model_copy(
-        update={"file": document.file.removeprefix(root), "provenance": known.model_copy(update={"source": source})}
-    )
+    return document.model_copy(update={"file": document.file.removeprefix(root), "provenance": known.model_copy(update={"source": source})})
 
 
-def _files(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def files_at(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """The files of a folder or a glob that can be documents, or the file itself, be it there or not; what can't be looked
+    through goes to `skipped`."""
     if os.path.isdir(path):
         yield from _walk(path, skipped)
     elif any(mark in str(path) for mark in MAGIC) and not os.path.lexists(path):
