@@ -15,6 +15,8 @@ from specialists.metrics import MemberMetrics
 
 RECORDED = {"council:verdicts:rate15m": (), "council:answer_share:15m": (), "council:opinions:rate15m": ("specialist",)}
 """What prometheus/alerts.yaml records, and the labels of each."""
+OF_PROMETHEUS = {"up": ("job", "instance")}
+"""What a Prometheus server notes itself."""
 ADDED = {"job"}
 """Labels that Prometheus adds. Ray adds WorkerId, NodeAddress and more, on which no query depends."""
 GRAFANA = {"$__rate_interval": "1m", "$__range": "1h", "$specialist": "law|physics"}
@@ -22,8 +24,8 @@ GRAFANA = {"$__rate_interval": "1m", "$__range": "1h", "$specialist": "law|physi
 
 @cache
 def known() -> dict[str, tuple[str, ...]]:
-    """The names that Prometheus sees -> their labels: the council's, the members', and those recorded from them."""
-    names = exported() | RECORDED
+    """The names that Prometheus sees -> their labels: the council's, the members', those recorded from them, and Prometheus' own."""
+    names = exported() | RECORDED | OF_PROMETHEUS
     for metric in vars(MemberMetrics("engine")).values():
         if isinstance(metric, Metric):
             name, tags = f"ray_{metric.info['name']}", tuple(metric.info["tag_keys"])
