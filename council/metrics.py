@@ -48,7 +48,7 @@ class Metrics:
         self._histograms = {name: Histogram(name, told, bounds, tags) for name, (told, tags, bounds) in HISTOGRAMS.items()}
         self._gauges = {name: Gauge(name, told) for name, told in GAUGES.items()}
 
-    def verdict(self, verdict: Verdict, seconds: float, queued_s: float, drifts: bool) -> None:
+    def verdict(self, verdict: Verdict, seconds: float, queued_s: float) -> None:
         """Note a question that got a verdict, `seconds` after it came, of which it waited `queued_s`."""
         self._counters["council_questions"].inc(1.0, {"status": verdict.status})
         self._histograms["council_question_seconds"].observe(seconds)
@@ -62,16 +62,16 @@ class Metrics:
             self._counters["council_opinions"].inc(1.0, {"specialist": opinion.specialist, "outcome": outcome(opinion)})
             if opinion.error is None:
                 self._histograms["council_opinion_seconds"].observe(opinion.latency_s, {"specialist": opinion.specialist})
-        self._gauges["council_drift"].set(float(drifts))
-        if drifts:
+        if any(w.startswith("Drift:") for w in verdict.warnings):
             self._counters["council_drift_warnings"].inc(1.0)
 
     def ended(self, ending: Ending) -> None:
         """Note a question that got no verdict."""
         self._counters["council_questions"].inc(1.0, {"status": ending})
 
-    def load(self, waiting: int, working: int) -> None:
-        """Note how many questions wait, and how many are at work."""
+    def load(self, waiting: int, working: int, drifts: bool) -> None:
+        """Note how many questions wait, how many are at work, and whether the last verdicts are unlike those of calibration."""
+        self._gauges["council_drift"].set(float(drifts))
         self._gauges["council_queue_length"].set(float(waiting))
         self._gauges["council_in_progress"].set(float(working))
 

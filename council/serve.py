@@ -34,6 +34,8 @@ SPARE_REQUESTS: Final = 512
 LOGGING: Final = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
 """One JSON object a line, with the request's id, in every replica."""
 SCRAPE_S: Final = 5.0
+BEAT_S: Final = 5.0
+"""How often each replica says that it is well."""
 
 
 class BuildArgs(BaseModel):
@@ -73,6 +75,10 @@ class Front:
     def __serve_build_asgi_app__(self) -> Any:
         return build_app(self._service, labelled=False)  # Serve's proxy puts the request's id on every answer
 
+    async def check_health(self) -> None:
+        """Called by Serve every health-check period. Ray forgets gauges that are not set for long."""
+        self._service.beat()
+
     async def drain(self) -> None:
         """Take no more questions."""
         self._service.draining = True
@@ -100,7 +106,7 @@ async def scrape() -> str:
     loop = asyncio.get_running_loop()
     nodes = await loop.run_in_executor(None, ray.nodes)
     addresses = [f"http://{n['NodeManagerAddress']}:{n['MetricsExportPort']}/metrics" for n in nodes if n["Alive"]]
-    async with httpx.AsyncClient(timeout=SCRAPE_S) as client:
+    async with httpx.AsyncClient(timeout=SCRAPE_S, trust_env=False) as client:
         replies = await asyncio.gather(*(client.get(a) for a in addresses), return_exceptions=True)
     return merged([r.text for r in replies if isinstance(r, httpx.Response) and r.status_code == 200])
 
@@ -147,7 +153,7 @@ def application(config: CouncilConfig) -> serve.Application:
     front = serve.deployment(
         name=FRONT, max_ongoing_requests=settings.concurrent + settings.queue + SPARE_REQUESTS, max_queued_requests=-1,
         ray_actor_options={"num_cpus": settings.num_cpus}, graceful_shutdown_timeout_s=grace_s, graceful_shutdown_wait_loop_s=0.5,
-        max_constructor_retry_count=2, logging_config=LOGGING, **scaling,
+        max_constructor_retry_count=2, health_check_period_s=BEAT_S, logging_config=LOGGING, **scaling,
     )(Front)  # fmt: skip
     limits = serve.deployment(name="limits", ray_actor_options={"num_cpus": 0}, logging_config=LOGGING)(Limits).bind() if several else None
     bound: serve.Application = front.bind(config, hosts, limits)

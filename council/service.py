@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,7 @@ class Service:
         self.council, self.config, self.settings = council, council.config, council.config.service
         self.keys, self.metrics, self.scrape = keys, metrics, scrape
         self.audit = AuditLog(self.settings.audit, self.settings.audit_text)
+        self.audit.check()
         self.admission = Admission(self.settings.concurrent, self.settings.queue)
         self._writing = Admission(WRITERS, WRITES_WAITING)
         self._threads = ThreadPoolExecutor(WRITERS + 2, thread_name_prefix="service")
@@ -94,7 +96,7 @@ class Service:
         """Count a request against its key's rate. Raises Overloaded."""
         wait_s = await self._count(grant.id, grant.per_minute)
         if wait_s > 0:
-            raise Overloaded(f"this key may ask {grant.per_minute} times a minute; ask again in {max(1, round(wait_s))} s", wait_s)
+            raise Overloaded(f"this key may ask {grant.per_minute} times a minute; ask again in {math.ceil(wait_s)} s", wait_s)
 
     # --- questions -----------------------------------------------------------------------------------------------
 
@@ -109,18 +111,18 @@ class Service:
             if self.draining:
                 raise GoingDown("this replica is going down and takes no more questions; ask again")
             async with self.admission.slot(within_s) as queued_s:
-                self._note_load()
+                self.beat()
                 with span("question", request_id=asking.request_id, route=asking.route):
                     verdict = await self._answer(asking, within_s - queued_s, tell)
             if self.metrics is not None:
-                self.metrics.verdict(verdict, time.monotonic() - started, queued_s, self.council.pipeline.drifts)
+                self.metrics.verdict(verdict, time.monotonic() - started, queued_s)
             self._record(asking, 503 if verdict.status == "failed" else 200, verdict.status, started, verdict)
             return verdict
         except BaseException as exc:
             self._note_failure(asking, exc, started)
             raise
         finally:
-            self._note_load()
+            self.beat()
 
     async def _answer(self, asking: Asking, within_s: float, tell: Tell | None) -> Verdict:
         began = time.monotonic()
@@ -148,9 +150,10 @@ class Service:
             return by_rule
         return (usable(made.samples[0].text, asking.text) if made.samples else None) or by_rule
 
-    def _note_load(self) -> None:
+    def beat(self) -> None:
+        """Note how many questions wait and are at work, and whether verdicts drift: at every change, and now and then."""
         if self.metrics is not None:
-            self.metrics.load(self.admission.waiting, self.admission.working)
+            self.metrics.load(self.admission.waiting, self.admission.working, self.council.pipeline.drifts)
 
     def _note_failure(self, asking: Asking, exc: BaseException, started: float) -> None:
         kinds: list[tuple[type[BaseException], Ending, int]] = [

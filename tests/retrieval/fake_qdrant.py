@@ -76,9 +76,15 @@ class FakeQdrant:
         self._faults: list[Fault] = []
         self._delays: list[tuple[str, float]] = []
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._port = 0
+        self.listen()
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def listen(self) -> None:
+        """Answer requests, after `close` again: with what it had, at the same address."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), _handler(self))
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def fail(
