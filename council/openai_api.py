@@ -19,6 +19,8 @@ COUNCIL: Final = "council"
 ABSTAINS: Final = "I am not sure enough to answer that."
 NOT_PASSED_ON: Final = "System messages are not passed on: the members have personas of their own."
 MOST_CHOICES: Final = 8
+LARGEST_SEED: Final = 2**63
+"""No seed is as large, or its negative larger."""
 Text = Annotated[str, Field(max_length=100_000)]
 
 
@@ -61,7 +63,12 @@ class StreamOptions(Strict):
 
 
 class ChatRequest(Strict):
-    """What a chat completion may ask for here. What the members can't do is refused, rather than passed over."""
+    """What a chat completion may ask for here. What the members can't do is refused, rather than passed over. The last message is
+    the user's question."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": COUNCIL, "messages": [{"role": "user", "content": "Who discovered the neutron?"}]}]}
+    )
 
     model: Annotated[str, Field(max_length=200)] = COUNCIL
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=200)]
@@ -71,7 +78,7 @@ class ChatRequest(Strict):
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=-LARGEST_SEED, lt=LARGEST_SEED)] | None = None
     stop: Annotated[str, Field(min_length=1, max_length=200)] | Annotated[
         list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)
     ] | None = None  # fmt: skip

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Request, Response
 
 from council.config import AskingPolicy, CouncilConfig, fingerprint
 from council.events import told
-from council.openai_api import COUNCIL, NOT_PASSED_ON, ChatRequest, Completion, Kind, Model, ModelList, chunks, completion
+from council.openai_api import COUNCIL, LARGEST_SEED, NOT_PASSED_ON, ChatRequest, Completion, Kind, Model, ModelList, chunks, completion
 from council.options import Options
 from council.routes.caller import Caller, RequestId, ServiceDep, allow
 from council.routes.refusals import Refusal, documented
-from council.routes.streaming import event, first_of, streamed, unless_gone
+from council.routes.streaming import documented_events, event, first_of, streamed, unless_gone
 from council.service import Asking, Service
 from council.types import Verdict
 
@@ -27,7 +27,7 @@ POLICIES: tuple[AskingPolicy, ...] = get_args(AskingPolicy)
 STREAM: dict[str, Any] = {
     "description": "The completion, with the whole verdict in `council`; with `stream`, its chunks as server-sent events, the verdict in "
     "the last but for the usage.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": documented_events(),
 }
 
 
@@ -104,7 +104,8 @@ async def _choices(body: ChatRequest, service: Service, asking: Asking) -> Seque
     if (body.n or 1) == 1:
         return [await service.ask(asking)]
     first = asking.options.seed or 0
-    each = [replace(asking, options=replace(asking.options, seed=first + i)) for i in range(body.n or 1)]
+    seeds = [first + i if first + i < LARGEST_SEED else i for i in range(body.n or 1)]
+    each = [replace(asking, options=replace(asking.options, seed=seed)) for seed in seeds]
     tasks = [asyncio.create_task(service.ask(one)) for one in each]
     try:
         return await asyncio.gather(*tasks)

@@ -107,7 +107,7 @@ async def ready(service: ServiceDep) -> Response:
 
 
 @router.get(
-    "/metrics", response_class=PlainTextResponse, operation_id="get_metrics",
+    "/metrics", response_class=Response, operation_id="get_metrics",
     responses=documented(404, 500, 503, ok=TEXT),
 )  # fmt: skip
 async def metrics(service: ServiceDep) -> Response:

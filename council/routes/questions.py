@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from council.config import AskingPolicy
 from council.events import NAMES, Event, told
@@ -14,7 +14,7 @@ from council.openai_api import COUNCIL, Strict
 from council.options import Options
 from council.routes.caller import Caller, RequestId, ServiceDep, allow
 from council.routes.refusals import documented
-from council.routes.streaming import event, first_of, streamed, unless_gone
+from council.routes.streaming import documented_events, event, first_of, streamed, unless_gone
 from council.service import Asking
 from council.types import Verdict
 
@@ -24,7 +24,7 @@ Text = Annotated[str, Field(max_length=100_000)]
 STREAM: dict[str, Any] = {
     "description": "The verdict; with `stream`, server-sent events: routed, retrieved, asked, opinion, vote, verdict (or error), each with "
     "one line of JSON.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": documented_events(*NAMES.values(), "error"),
 }
 
 
@@ -38,7 +38,9 @@ class SaidBefore(Strict):
 class CouncilRequest(Strict):
     """A question, and how it is to be answered where that differs from the config."""
 
-    question: Text
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Who discovered the neutron?", "policy": "escalate"}]})
+
+    question: Annotated[Text, Field(json_schema_extra={"minLength": 1, "pattern": r"\S"})]
     domain: Word | None = None
     queries: Annotated[tuple[Word, ...], Field(max_length=8)] = ()
     specialists: Annotated[list[Word], Field(min_length=1, max_length=100)] | None = None

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from council.errors import (
     ConfigError,
@@ -105,9 +106,18 @@ def _invalid(exc: RequestValidationError) -> Refusal:
     return Refusal(400, f"{field}: {message}" if field else message, "invalid_value", field)
 
 
-async def answer(_: Request, exc: Exception) -> JSONResponse:
+async def answer(request: Request, exc: Exception) -> JSONResponse:
     """FastAPI's handler of all of these."""
-    return refusal_of(exc).response()
+    refusal = refusal_of(exc)
+    if refusal.status == 405:
+        refusal.headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    return refusal.response()
+
+
+def _methods(request: Request) -> set[str]:
+    """What this address takes: each of its routes by itself knows only its own."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 def documented(*statuses: int, **others: dict[str, Any]) -> dict[int | str, dict[str, Any]]:

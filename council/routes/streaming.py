@@ -19,6 +19,14 @@ GONE: Final = 499
 """The status, which nobody sees, of a request whose client went away."""
 
 
+def documented_events(*names: str) -> dict[str, Any]:
+    """A stream of events of these names as OpenAPI has it, item by item; without names they have none."""
+    item: dict[str, Any] = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "description": "JSON"}}}
+    if names:
+        item = {**item, "required": ["event", "data"], "properties": {"event": {"enum": list(names)}, **item["properties"]}}
+    return {"text/event-stream": {"itemSchema": item}}
+
+
 def event(data: Any, name: str | None = None) -> bytes:
     """One event; JSON has no line breaks of its own, so that text can't end it."""
     told = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
