@@ -150,7 +150,7 @@ class Connection:
 
     async def _retried(self, call: Call, until: float, stream: bool) -> httpx.Response:
         """The answer, of which a stream's body is still to be read."""
-        between = wait_exponential_jitter(initial=FIRST_S, max=LONGEST_S, jitter=JITTER_S)
+        between = wait_exponential_jitter(multiplier=FIRST_S, max=LONGEST_S, jitter=JITTER_S)
 
         def wait(state: RetryCallState) -> float:
             fault = state.outcome.exception() if state.outcome is not None else None
