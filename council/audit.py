@@ -30,7 +30,9 @@ class AuditLog:
         self._torn = self._failing = False
 
     def check(self) -> None:
-        """Raises ConfigError if the file can't be opened; it is made where there is none."""
+        """Raises ConfigError if the file can't be opened; it is made where there is none. Without one nothing is wrong."""
+        if self.path is None:
+            return
         try:
             with self._lock:
                 self._opened()
