@@ -72,7 +72,8 @@ class Service:
         self.council, self.config, self.settings = council, council.config, council.config.service
         self.keys, self.metrics, self.scrape = keys, metrics, scrape
         self.audit = AuditLog(self.settings.audit, self.settings.audit_text)
-        self.audit.check()
+        if self.settings.audit is not None:
+            self.audit.check()
         self.admission = Admission(self.settings.concurrent, self.settings.queue)
         self._writing = Admission(WRITERS, WRITES_WAITING)
         self._threads = ThreadPoolExecutor(WRITERS + 2, thread_name_prefix="service")
