@@ -29,6 +29,7 @@ from council.grounding import Check, holds
 from council.panel import NOT_NEEDED, Asked, Call, Enough, Panel
 from council.prompting import Prompt
 from council.router import Route
+from council.tracing import note
 from council.types import NOT_KNOWN, Candidate, Claim, Confidence, Example, Grounding, Opinion, Passage, RoundKind, Source, Verdict
 
 MOST_CANDIDATES: Final = 8
@@ -105,6 +106,7 @@ class Inquiry:
         check = Check(self.panel.unheard(), vote, self._within(self.config.deadline_s))
         found = await check.run(text, shown, [a for a in asked if a.prompt is not None], decision.answer)
         self.spent["check"] = time.monotonic() - began
+        note("check", self.spent["check"])
         return found
 
     def _rules(self, domain: str | None) -> AggregatorConfig:
@@ -173,6 +175,7 @@ class Inquiry:
         bare = [self.panel.prepare(text, [], a.specialist.name, a.weight) for a in members]
         likelihoods = await self.panel.score(members, bare, answers)
         self.spent["score"] = time.monotonic() - began
+        note("score", self.spent["score"])
         return weigh_candidates(likelihoods, leading, witness_weights({a.specialist.name: a.weight for a in members}, self._lineages))
 
     def _reason(self, outcome: Outcome) -> str:
@@ -187,7 +190,9 @@ class Inquiry:
     async def _timed(self, stage: str, work: Callable[..., Any], *args: Any) -> Any:
         began = time.monotonic()
         result = await asyncio.get_running_loop().run_in_executor(self.threads, work, *args)
-        self.spent[stage] = self.spent.get(stage, 0.0) + time.monotonic() - began
+        took = time.monotonic() - began
+        self.spent[stage] = self.spent.get(stage, 0.0) + took
+        note(stage, took)
         return result
 
 

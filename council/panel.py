@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from council import tracing
 from council.aggregator import extract_answer, is_refusal, split_claims, without_thoughts
 from council.config import CouncilConfig
 from council.errors import QuestionError
@@ -153,6 +154,7 @@ class Panel:
 
         def note(call: Call, generation: Generation | None, error: str | None) -> None:
             opinions[id(call)] = made = self._opinion(call, generation, error, clock() - started)
+            tracing.note("member", made.latency_s, specialist=call.name, engine=engine, failed=made.error is not None)
             if self._heard is not None:
                 self._heard(made)
 

@@ -26,6 +26,7 @@ from council.options import Options, check_names
 from council.panel import Panel
 from council.retrieval import Found, Retriever
 from council.router import Route, Router
+from council.tracing import note, span
 from council.types import NOT_KNOWN, Example, Opinion, Passage, Question, Verdict
 from specialists.prompt_format import Message
 from specialists.tokens import TokenCount, token_counter
@@ -88,8 +89,9 @@ class Pipeline:
         started = time.monotonic()
         check_names(self.config, wanted.specialists)
         try:
-            async with asyncio.timeout(wanted.within_s):
-                verdict = await self._answer(question, wanted, tell, started)
+            with span("question", tenant=question.tenant):
+                async with asyncio.timeout(wanted.within_s):
+                    verdict = await self._answer(question, wanted, tell, started)
         except TimeoutError as exc:
             raise DeadlineError(f"there was no verdict within {wanted.within_s:g} s; ask again with more, or later") from exc
         if tell is not None:
@@ -152,6 +154,8 @@ class Pipeline:
         else:
             route, route_s = await routing
             context, retrieve_s = await self._timed(self._retrieve, question, options.retrieval, route.domain)
+        note("retrieve", retrieve_s, passages=len(context.found.passages))
+        note("route", route_s, members=len(route.asked))
         if tell is not None:
             found, lost = context.found, context.lost
             tell(Retrieved(passages=found.passages, left_out=found.left_out, lost=str(lost) if lost else None))

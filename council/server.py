@@ -121,7 +121,7 @@ class Server:
             wanted = sum(e.resources.num_cpus * e.resources.replicas for e in used_engines(self.config))
             cpus = None if address else max(os.cpu_count() or 1, math.ceil(wanted + settings.num_cpus * settings.replicas))
             own: dict[str, Any] = {} if address else {"num_cpus": cpus, "include_dashboard": False}
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **own)
+            ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
             self._own_ray = True
         self._own_serve = "SERVE_CONTROLLER_ACTOR" not in _serve_actors()
         if self._own_serve:

@@ -113,7 +113,7 @@ class Service:
                 raise GoingDown("this replica is going down and takes no more questions; ask again")
             async with self.admission.slot(within_s) as queued_s:
                 self.beat()
-                with span("question", request_id=asking.request_id, route=asking.route):
+                with span("request", request_id=asking.request_id, route=asking.route):
                     verdict = await self._answer(asking, within_s - queued_s, tell)
             if self.metrics is not None:
                 self.metrics.verdict(verdict, time.monotonic() - started, queued_s)

@@ -278,7 +278,7 @@ class HostPool(Hosts):
                 ray.init(address=address, **quiet)
             else:
                 wanted = sum(e.resources.num_cpus * e.resources.replicas for e in used)
-                ray.init(num_cpus=max(os.cpu_count() or 1, math.ceil(wanted)), include_dashboard=False, **quiet)
+                ray.init(address="local", num_cpus=max(os.cpu_count() or 1, math.ceil(wanted)), include_dashboard=False, **quiet)
             _OWN_RAY.started = True
         _OWN_RAY.users += 1
         self._uses_ray = True
