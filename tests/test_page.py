@@ -34,10 +34,15 @@ if not REQUIRED:
     pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
     pytest.importorskip("axe_playwright_python", reason="the package axe-playwright-python is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, ViewportSize, expect, sync_playwright
 
-PHONE = {"width": 360, "height": 740}
-MUSEUM = {"name": "museum.md", "mimeType": "text/markdown", "buffer": b"# Museum\n\nA visit to the museum of Oskel costs four crowns."}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+MUSEUM: FilePayload = {
+    "name": "museum.md",
+    "mimeType": "text/markdown",
+    "buffer": b"# Museum\n\nA visit to the museum of Oskel costs four crowns.",
+}
+SOUND: FilePayload = {"name": "sound.mp3", "mimeType": "audio/mpeg", "buffer": b"\x00\x01"}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,9 @@ def test_opinions_arrive_while_the_council_works(page: Page) -> None:
     expect(card(page, "medicine").locator(".answer")).to_have_text("Ada Trell")
     assert page.get_attribute("#verdict", "aria-busy") == "true"
     expect(card(page, "computing")).to_have_attribute("data-state", "reading")
+    card(page, "computing").evaluate("e => { e.reading = true }")
+    expect(card(page, "physics")).to_have_attribute("data-state", "answered")
+    assert card(page, "computing").evaluate("e => e.reading === true")  # what did not change was not made again
     expect(page.locator("#live-vote .group .answer").first).to_have_text("Ada Trell")
     expect(page.locator("#sources .source-title").first).to_have_text("Varn light")
     answered(page)
@@ -181,8 +189,9 @@ def test_a_verdict_is_followed_up(page: Page) -> None:
     expect(page.locator("#follows")).to_contain_text(ASKED)
     with page.expect_request("**/v1/council") as asked:
         ask(page, "And since when?")
-    said = asked.value.post_data_json["history"]
-    assert said == [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "Ada Trell"}]
+    sent = asked.value.post_data_json
+    assert sent is not None
+    assert sent["history"] == [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "Ada Trell"}]
     expect(page.locator("#follows")).to_be_hidden()
 
 
@@ -213,7 +222,7 @@ def test_timings_and_rounds_are_told(page: Page) -> None:
 def test_a_document_is_added_asked_about_and_removed(page: Page) -> None:
     page.click("#tab-documents")
     expect(page.locator('.documents > li:has-text("light.md")')).to_have_count(1)
-    page.set_input_files("#files", [MUSEUM, {"name": "sound.mp3", "mimeType": "audio/mpeg", "buffer": b"\x00\x01"}])
+    page.set_input_files("#files", [MUSEUM, SOUND])
     expect(page.locator(".report .good")).to_contain_text("1 document read, 1 new passage")
     expect(page.locator(".report .warning")).to_contain_text("sound.mp3")
     added = page.locator('.documents > li:has-text("museum.md")')
@@ -350,7 +359,7 @@ def test_axe_finds_nothing_serious(browser: Browser, url: str, scheme: Any) -> N
 def test_dark_is_dark(browser: Browser, url: str) -> None:
     ground = {}
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme)
         seen = visit(context, url).evaluate("getComputedStyle(document.documentElement).backgroundColor")
         ground[scheme] = sum(map(int, re.findall(r"\d+", seen)))
         context.close()
@@ -358,7 +367,7 @@ def test_dark_is_dark(browser: Browser, url: str) -> None:
 
 
 def test_a_phone_shows_it_all_without_scrolling_sideways(browser: Browser, url: str) -> None:
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
     page = visit(context, url)
     wide = "document.documentElement.scrollWidth - innerWidth"
     assert page.evaluate(wide) <= 0
@@ -397,7 +406,7 @@ def test_markup_in_answers_and_documents_is_text(page: Page, context: BrowserCon
     answered(page)
     expect(page.locator("#asked")).to_have_text(f"{MARKUP} on the hull?")
     page.click("#tab-documents")
-    hostile = {"name": "<img src=x onerror=alert(1)>.md", "mimeType": "text/markdown", "buffer": f"# {MARKUP}\n\nx".encode()}
+    hostile: FilePayload = {"name": "<img src=x onerror=alert(1)>.md", "mimeType": "text/markdown", "buffer": f"# {MARKUP}\n\nx".encode()}
     page.set_input_files("#files", [hostile])
     expect(page.locator(".report .note").first).to_be_visible()
     assert page.evaluate("window.harmed") is None

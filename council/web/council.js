@@ -8,6 +8,8 @@ export const STATES = {
   unneeded: "not needed", unasked: "not asked", stopped: "cancelled", checking: "asked again",
 };
 
+const COLOURED = ["answered", "unknown", "checking"];
+
 // What an opinion says of its member's state.
 export function stateOf(opinion) {
   if (opinion.error === null || opinion.error === undefined) return opinion.answer === NOT_KNOWN ? "unknown" : "answered";
@@ -55,17 +57,18 @@ function card(member, most, colour) {
     said(member));
 }
 
-// Only the cards that changed are made again, so that what is open or selected stays so.
+// Cards that did not change stay as they are: what is open, selected or has the focus stays so.
 export function showMembers(members, groups, note) {
   const root = byId("members");
   const most = Math.max(...members.map((m) => m.weight ?? 0), 0);
   const colour = colours(groups);
-  const before = new Map([...root.children].map((item) => [item.dataset.name, item]));
-  fill(root, members.map((member) => {
-    const made = card(member, most, ["answered", "unknown", "checking"].includes(member.state) ? colour.of(member.name) : null);
-    const old = before.get(member.name);
-    return old?.isEqualNode(made) || (old && sameButOpen(old, made)) ? old : made;
-  }));
+  const made = members.map((member) => card(member, most, COLOURED.includes(member.state) ? colour.of(member.name) : null));
+  const before = [...root.children];
+  if (before.map((item) => item.dataset.name).join("\n") === members.map((member) => member.name).join("\n")) {
+    before.forEach((old, i) => sameButOpen(old, made[i]) || old.replaceWith(made[i]));
+  } else {
+    fill(root, made);
+  }
   fill(byId("council-note"), note ?? count(members.length, "specialist"));
 }
 

@@ -70,7 +70,7 @@ export class Documents {
     const titles = document.titles.filter(Boolean);
     const name = shortName(document.file) || "untitled";
     const told = [titles.slice(0, 3).join(", ") + (titles.length > 3 ? ` and ${titles.length - 3} more` : ""), document.source !== document.file ? document.source : ""];
-    const body = el("div", { class: "passages" });
+    const body = el("div", { class: "passages", tabindex: "0", role: "region", "aria-label": `Passages of ${name}` });
     const details = el("details", { class: "document", open, toggle: () => details.open && !body.hasChildNodes() && this.#open(document, body) },
       el("summary", {},
         el("span", { class: "document-name", title: document.file }, name),

@@ -67,11 +67,16 @@ function present(entry, shared = false) {
   document.title = `${entry.verdict.status === "answered" ? entry.verdict.answer : entry.verdict.status} · ${TITLE}`;
 }
 
-// An entry of the history, shown again.
-function open(entry) {
+// Ends what is running; nothing is said of it, since something else is shown.
+function halt() {
   running?.cancel();
   running = null;
   busy(false);
+}
+
+// An entry of the history, shown again.
+function open(entry) {
+  halt();
   tell();
   unfollow();
   clearLink();
@@ -94,7 +99,7 @@ function clearLink() {
 
 // `turns`: what was said before, [{role, content}].
 async function ask(question, turns) {
-  running?.cancel();
+  halt();
   tell();
   clearLink();
   show(byId("hero"), false);
@@ -110,6 +115,7 @@ async function ask(question, turns) {
     });
     remember(entry);
     showHistory(open);
+    if (running !== mine) return;
     present(entry);
     say(spokenVerdict(entry.verdict));
   } catch (error) {
@@ -178,6 +184,7 @@ async function openLink() {
   try {
     const entry = await unpack(location.hash);
     if (!entry) return;
+    halt();
     present(entry, true);
     byId("question").value = entry.question;
     say("A shared verdict, unverified.");

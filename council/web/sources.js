@@ -25,9 +25,12 @@ function facts(provenance) {
   return el("dl", { class: "facts" }, rows.map(([name, said]) => el("div", {}, el("dt", {}, name), el("dd", {}, said))));
 }
 
-function item(source, number, phrases, readers, open) {
+// `shown`: the colours of the answers that stand in sources above, which are open.
+function item(source, number, phrases, readers, shown) {
   const text = el("blockquote", {}, marked(source.text, phrases));
-  const holds = text.querySelector("mark") !== null;
+  const found = [...text.querySelectorAll("mark")].map((mark) => mark.dataset.colour);
+  const open = number === 1 || found.some((colour) => !shown.has(colour));
+  for (const colour of found) shown.add(colour);
   return el("li", {}, el("details", { class: "source", open, "data-id": source.id },
     el("summary", {},
       el("span", { class: "number" }, String(number)),
@@ -37,7 +40,7 @@ function item(source, number, phrases, readers, open) {
     el("div", { class: "source-body" },
       text,
       el("p", { class: "hint" }, [
-        holds ? "The answer is marked" : null,
+        found.length ? (new Set(found).size > 1 ? "The answers are marked" : "The answer is marked") : null,
         readers.length ? `read by ${list(readers)}` : null,
         source.likeness !== null && source.likeness !== undefined ? `likeness to the question ${source.likeness.toFixed(2)}` : null,
       ].filter(Boolean).join(" · ")),
@@ -73,12 +76,13 @@ function section(title, note, items, out) {
 export function showSources(verdict) {
   const phrases = phrasesOf(verdict);
   const readers = (id) => [...new Set(verdict.opinions.filter((o) => o.passages.includes(id)).map((o) => o.specialist))];
-  const items = verdict.sources.map((source, i) => item(source, i + 1, phrases, readers(source.id), i === 0));
+  const shown = new Set();
+  const items = verdict.sources.map((source, i) => item(source, i + 1, phrases, readers(source.id), shown));
   const answered = verdict.status === "answered";
   section(answered ? "Sources" : "What the members read", items.length ? count(items.length, "passage") : "", items, verdict.left_out);
 }
 
 // While the members read.
 export function showPassages(passages, out, lost) {
-  section("What the members read", lost ?? count(passages.length, "passage"), passages.map((p, i) => item(p, i + 1, [], [], false)), out);
+  section("What the members read", lost ?? count(passages.length, "passage"), passages.map((p, i) => item(p, i + 1, [], [], new Set())), out);
 }

@@ -66,7 +66,7 @@ function trimmed(opinion) {
 export function showWorkings(verdict) {
   const root = byId("workings");
   const total = verdict.timings_s.total;
-  const told = [`${verdict.calls} calls`, total ? seconds(total) : null, verdict.domain ? `taken to be about ${verdict.domain}` : null];
+  const told = [`${verdict.calls} calls`, total ? seconds(total) : null];
   fill(root, el("details", { class: "workings" },
     el("summary", {}, "How it was decided", el("span", { class: "hint" }, told.filter(Boolean).join(" · "))),
     el("div", { class: "workings-body" }, timings(verdict), rounds(verdict), claims(verdict), candidates(verdict), examples(verdict), calls(verdict))));

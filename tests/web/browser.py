@@ -99,7 +99,7 @@ def unfold(page: Page) -> None:
 
 def worst(page: Page) -> list[str]:
     """Violations of accessibility that axe calls serious or critical."""
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     found = Axe().run(page).response["violations"]
     return [f"{v['id']}: {[n['html'][:120] for n in v['nodes']]}" for v in found if v["impact"] in AXE]
