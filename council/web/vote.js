@@ -28,12 +28,19 @@ export function colours(groups) {
   return { of: (member) => now.get(member), at: (index) => chosen[index] };
 }
 
+// A share in percent; what is less than the threshold does not look as though it were not.
+export function nearly(share, minimum) {
+  const [shown, asked] = [percent(share), minimum === null ? "" : percent(minimum)];
+  return shown === asked && share < minimum ? `${(Math.floor(share * 10_000) / 100).toFixed(2)}%` : shown;
+}
+
 // The agreement against the threshold, as one bar of all votes; `minimum` null: it is not known.
 export function meter(groups, agreement, minimum) {
   const colour = colours(groups);
   const share = agreement ?? 0;
   const leads = groups.length && groups[0].answer === NOT_KNOWN ? " on “not known”" : "";
-  const told = agreement === null ? "nobody has voted" : `${percent(share)}${leads}${minimum === null ? "" : `, where ${percent(minimum)} is asked`}`;
+  const figure = agreement === null ? "–" : nearly(share, minimum);
+  const told = agreement === null ? "nobody has voted" : `${figure}${leads}${minimum === null ? "" : `, where ${percent(minimum)} is asked`}`;
   const track = el("div", { class: "track", role: "meter", "aria-label": "Agreement", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(share * 100), "aria-valuetext": told },
     groups.map((group, i) => {
       const part = el("span", { class: "part", "data-colour": colour.at(i), "data-key": group.members.join() });
@@ -47,7 +54,7 @@ export function meter(groups, agreement, minimum) {
     mark.classList.toggle("near-start", minimum < 0.15);
   }
   return el("div", { class: "meter" },
-    el("p", { class: "figure" }, el("span", { class: "label" }, "Agreement"), el("strong", {}, agreement === null ? "–" : percent(share))),
+    el("p", { class: "figure" }, el("span", { class: "label" }, "Agreement"), el("strong", {}, figure)),
     el("div", { class: "scale" }, track, mark));
 }
 

@@ -170,3 +170,8 @@ def test_groups_keep_their_colours_while_they_change_places(page: Page) -> None:
         " return [a.at(0), a.at(1), b.at(0), b.at(1), b.of('m4')] }"
     )
     assert told == [0, "none", 1, 0, 1]
+
+
+def test_too_little_agreement_never_looks_like_enough(page: Page) -> None:
+    shown = page.evaluate("() => [[0.7996, 0.8], [0.8, 0.8], [0.8172, 0.8], [0.5, null]].map(([a, b]) => modules.vote.nearly(a, b))")
+    assert shown == ["79.96%", "80%", "82%", "50%"]
