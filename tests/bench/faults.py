@@ -63,7 +63,7 @@ def config(store: str) -> CouncilConfig:
 
 def replicas(cluster: Cluster, part: str) -> list[psutil.Process]:
     """The processes of a deployment's replicas on this cluster."""
-    raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
+    raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]  # type: ignore[no-untyped-call]
     workers = [worker for raylet in raylets for worker in raylet.children(recursive=True)]
     return [worker for worker in workers if any(part in word for word in worker.cmdline())]
 
