@@ -51,7 +51,7 @@ class Told:
         told = self
         self.replies: list[Any] = []
         self.heard: list[tuple[str, str, Any, float]] = []
-        self.freed = threading.Event()
+        self.left = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -61,7 +61,9 @@ class Told:
                 reply = told.replies.pop(0) if len(told.replies) > 1 else told.replies[0]
                 self.close_connection = True
                 if reply == HANG:
-                    told.freed.wait(20)
+                    self.connection.settimeout(20)
+                    if self.connection.recv(1) == b"":
+                        told.left.set()
                 elif reply == DROP:
                     self.connection.shutdown(socket.SHUT_RDWR)
                 else:
@@ -84,7 +86,6 @@ class Told:
         self.thread.start()
 
     def close(self) -> None:
-        self.freed.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -227,6 +228,30 @@ def test_a_removal_that_may_have_begun_is_not_repeated(told: Told, reply: Any) -
         told.replies = [(200, {}, json.dumps({"data": [listed]}).encode())]
         client.remove(["a.md", "b.md"])
     client.close()
+
+
+async def test_a_cancelled_question_is_let_go_of(told: Told) -> None:
+    told.replies = [HANG]
+    client = CouncilClient(told.url, KEY)
+    asked = asyncio.create_task(client.aask("Who keeps the light?"))
+    while not told.heard:
+        await asyncio.sleep(0.01)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await asyncio.to_thread(told.left.wait, 5)
+    await asyncio.to_thread(client.close)
+
+
+async def test_closing_ends_what_is_in_flight(told: Told) -> None:
+    told.replies = [HANG]
+    client = CouncilClient(told.url, KEY)
+    asked = asyncio.create_task(asyncio.to_thread(client.ask, "Who keeps the light?"))
+    while not told.heard:
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(client.close)
+    with pytest.raises(CouncilError, match="closed before it had an answer"):
+        await asked
 
 
 # --- streams -----------------------------------------------------------------------------------------------------
