@@ -150,6 +150,9 @@ ADVICE: Final = {
 
 
 def _make_table(db: sqlite3.Connection) -> None:
+    # A log beside the file: one write a question, without waiting for the disk. A crash of the machine may cost the last of them.
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
     with db:
         db.execute("CREATE TABLE IF NOT EXISTS keys (tenant BLOB, key BLOB, value BLOB NOT NULL, PRIMARY KEY (tenant, key)) WITHOUT ROWID")
     db.execute("SELECT tenant, key, value FROM keys LIMIT 1").fetchall()  # another program's table fails here, not later
