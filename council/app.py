@@ -18,7 +18,8 @@ from council.service import Service
 
 
 class Application(FastAPI):
-    """FastAPI, with an OpenAPI document that says what this service does: faults of a request are 400, never 422."""
+    """FastAPI, with an OpenAPI document that says what this service does: faults of a request are 400, never 422, and keys are
+    spoken of where they are asked for."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -26,8 +27,14 @@ class Application(FastAPI):
             for path in schema["paths"].values():
                 for operation in path.values():
                     operation["responses"].pop("422", None)
+                    if self.state.service.keys is None:
+                        operation.pop("security", None)
+                        for status in ("401", "403"):
+                            operation["responses"].pop(status, None)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schema["components"]["schemas"].pop(unused, None)
+            if self.state.service.keys is None:
+                schema["components"].pop("securitySchemes", None)
         return super().openapi()
 
 

@@ -103,8 +103,8 @@ async def add_documents(
         report = await service.index(folder, grant.tenant, domain or None)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if report.skipped and not report.documents:
-        name, reason = report.skipped[0]
+    if not report.documents and not report.removed:
+        name, reason = report.skipped[0] if report.skipped else (files[0].filename, "it holds no document")
         raise Refusal(400, f"{name}: {reason}", "unreadable_document", "files")
     return Indexed(**report.model_dump())
 
