@@ -102,6 +102,11 @@ class Admission:
         usual_s = UNTIL_KNOWN_S if self._usual_s is None else self._usual_s
         return min(LONGEST_RETRY_S, usual_s * (self.waiting + 1) / self.concurrent)
 
+    def check(self) -> None:
+        """Raises Overloaded where `slot` would at once."""
+        if self._working >= self.concurrent and self.waiting >= self.queue:
+            raise self._overloaded(f"{self._working} at work, {self.waiting} waiting")
+
     @asynccontextmanager
     async def slot(self, deadline_s: float | None = None) -> AsyncIterator[float]:
         """A place to work in until the context ends; its value is how many seconds were waited for it.

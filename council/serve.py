@@ -29,8 +29,11 @@ from specialists.protocol import EngineError
 
 APPLICATION: Final = "council"
 FRONT: Final = "council"
-SPARE_REQUESTS: Final = 512
-"""Requests beyond those at work and waiting that reach a replica at once, so that it can refuse them."""
+SPARE_REQUESTS: Final = 32
+"""Requests beyond those at work and waiting that reach a replica at once: probes, documents, and questions that it refuses."""
+AT_THE_PROXY: Final = 64
+"""Requests that wait at a proxy when the replicas have no room even to refuse; more are refused there, which costs least."""
+RETRY_S: Final = 5.0
 LOGGING: Final = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
 """One JSON object a line, with the request's id, in every replica."""
 SCRAPE_S: Final = 5.0
@@ -151,7 +154,8 @@ def application(config: CouncilConfig) -> serve.Application:
         wanted = {"min_replicas": settings.replicas, "max_replicas": settings.autoscale_to, "target_ongoing_requests": settings.concurrent}
         scaling = {"autoscaling_config": wanted}
     front = serve.deployment(
-        name=FRONT, max_ongoing_requests=settings.concurrent + settings.queue + SPARE_REQUESTS, max_queued_requests=-1,
+        name=FRONT, max_ongoing_requests=settings.concurrent + settings.queue + SPARE_REQUESTS, max_queued_requests=AT_THE_PROXY,
+        backpressure_config={"status_code": 429, "retry_after_s": RETRY_S},
         ray_actor_options={"num_cpus": settings.num_cpus}, graceful_shutdown_timeout_s=grace_s, graceful_shutdown_wait_loop_s=0.5,
         max_constructor_retry_count=2, health_check_period_s=BEAT_S, logging_config=LOGGING, **scaling,
     )(Front)  # fmt: skip

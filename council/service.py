@@ -99,6 +99,15 @@ class Service:
         if wait_s > 0:
             raise Overloaded(f"this key may ask {grant.per_minute} times a minute; ask again in {math.ceil(wait_s)} s", wait_s)
 
+    def check_room(self) -> None:
+        """Raises Overloaded where a question would find no place, even to wait."""
+        try:
+            self.admission.check()
+        except Overloaded:
+            if self.metrics is not None:
+                self.metrics.ended("refused")
+            raise
+
     # --- questions -----------------------------------------------------------------------------------------------
 
     async def ask(self, asking: Asking, tell: Tell | None = None) -> Verdict:

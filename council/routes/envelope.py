@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UPLOADS: Final = "/v1/documents"
+QUESTIONS: Final = ("/v1/council", "/v1/chat/completions")
 ASKING_FOR_KEYS: Final = "/v1/"
 HEAD_BYTES: Final = 1 << 16
 """The most that the address and the headers of a request may hold together."""
@@ -66,6 +67,8 @@ class Envelope:
 
         try:
             _check_head(scope)
+            if scope["path"] in QUESTIONS and scope["method"] == "POST":
+                self._service.check_room()  # before anything is read: to refuse must cost next to nothing
             await self._app(scope, self._limited(scope, receive), labelled)
         except Exception as exc:
             if status:  # it has begun: nothing can be said any more

@@ -22,6 +22,7 @@ AGAIN: Final = {"Retry-After": "1"}
 SAID: Final = {
     404: Refusal(503, "the council is not deployed, or is going down: come again", "unavailable", headers=AGAIN),
     408: Refusal(504, "there was no answer in time", "deadline_exceeded"),
+    429: Refusal(429, "the council is busy: ask again in 5 s", "overloaded", headers={"Retry-After": "5"}),
     500: Refusal(503, "the replica that worked on this was lost: ask again", "replica_lost", headers=AGAIN),
     503: Refusal(503, "no replica of the council can take this now: come again", "unavailable", headers=AGAIN),
 }
