@@ -67,8 +67,11 @@ class Envelope:
 
         try:
             _check_head(scope)
-            if scope["path"] in QUESTIONS and scope["method"] == "POST":
-                self._service.check_room()  # before anything is read: to refuse must cost next to nothing
+            elsewhere = Headers(scope=scope).get("origin") in self._service.settings.cors
+            if scope["path"] in QUESTIONS and scope["method"] == "POST" and not elsewhere:
+                # Before anything is read: to refuse must cost next to nothing. Pages of other origins can read no refusal but
+                # from within, where the headers for them are added.
+                self._service.check_room()
             await self._app(scope, self._limited(scope, receive), labelled)
         except Exception as exc:
             if status:  # it has begun: nothing can be said any more
