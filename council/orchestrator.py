@@ -134,6 +134,8 @@ class Council:
             self._closed = True
             with ExitStack() as left:  # each, whatever the others raise; last pushed, first run
                 left.callback(self._close_store)
+                if self._pipeline is not None:
+                    left.callback(self._pipeline.close)
                 left.callback(self._threads.shutdown)
                 if self._pool is not None:
                     left.callback(self._pool.stop)

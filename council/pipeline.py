@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,6 +34,7 @@ from specialists.tokens import TokenCount, token_counter
 if TYPE_CHECKING:
     from specialists.hosts import Hosts
 
+RECORD_S: Final = 1.0
 RESERVE: Final = 0.1
 """The part of a question's seconds, one at most, that is kept from the members for the vote."""
 
@@ -53,6 +54,7 @@ class Pipeline:
     def __init__(self, config: CouncilConfig, retriever: Retriever, threads: Executor, hosts: Hosts | None = None) -> None:
         self.config, self.retriever, self.hosts = config, retriever, hosts
         self._threads = threads
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._router: Router | None = None
         self._counters: dict[str, TokenCount] = {}
         self._warned = False
@@ -86,22 +88,27 @@ class Pipeline:
         """The verdict; `tell` is told what happens on the way, the verdict last. Raises QuestionError for a question that can't
         be asked, ConfigError for a member that there isn't, DeadlineError when `options.within_s` pass without a verdict."""
         wanted = options or Options()
-        started = time.monotonic()
+        started, reached = time.monotonic(), ["reading"]
         check_names(self.config, wanted.specialists)
         try:
             with span("question", tenant=question.tenant):
                 async with asyncio.timeout(wanted.within_s):
-                    verdict = await self._answer(question, wanted, tell, started)
+                    verdict = await self._answer(question, wanted, tell, started, reached)
         except TimeoutError as exc:
-            raise DeadlineError(f"there was no verdict within {wanted.within_s:g} s; ask again with more, or later") from exc
+            told = f"there was no verdict within {wanted.within_s:.3g} s, while {reached[-1]}; give it more, or ask later"
+            raise DeadlineError(told) from exc
         if tell is not None:
             tell(verdict)
         return verdict
 
-    async def _answer(self, question: Question, options: Options, tell: Tell | None, started: float) -> Verdict:
+    async def _answer(
+        self, question: Question, options: Options, tell: Tell | None, started: float, reached: list[str]
+    ) -> Verdict:  # fmt: skip
+        """`reached` is told what is being done."""
         config = options.applied(self.config)
         calibration = self._calibration_of(question, options, config)
         context, route, spent = await self._read(question, options, calibration, tell)
+        reached.append("the members were asked")
         lost = context.lost
         if lost is not None and config.retrieval.on_failure == "abstain":
             spent["total"] = time.monotonic() - started
@@ -119,7 +126,7 @@ class Pipeline:
             )  # fmt: skip
             verdict = await inquiry.verdict(question.text, context.found.passages, route, self._checks(options.check))
         warnings = [f"Answered without documents: {lost}"] if lost is not None else list(self._warnings(verdict)) if calibration else []
-        forgotten, _ = await self._timed(self._record, question, verdict, context.found.passages)
+        forgotten = await self._recorded(question, verdict, context.found.passages)
         spent = inquiry.spent | {"total": time.monotonic() - started}
         return verdict.model_copy(update={
             "reason": self._reason(verdict, context.found.passages, options.retrieval and lost is None),
@@ -166,6 +173,13 @@ class Pipeline:
         if wanted and self.config.prompting.answers == "long":
             raise QuestionError("what long answers rest on can't be checked: leave the check out, or set prompting.answers to short")
         return random.random() < self.config.asking.check_context if wanted is None else wanted
+
+    async def _recorded(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
+        """Warnings of recording. It may take a second: then the answer is given, and recording goes on by itself."""
+        loop = asyncio.get_running_loop()
+        recording = loop.run_in_executor(self._recorder, self._record, question, verdict, passages)
+        done, _ = await asyncio.wait({recording}, timeout=RECORD_S)
+        return recording.result() if done else ["What was said is still being recorded: until then it is not recognised as a document."]
 
     def _record(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
         """Keep fingerprints of what was said. Where that fails, the answer is given all the same, with a warning."""
@@ -233,6 +247,10 @@ class Pipeline:
             logging.getLogger(__name__).warning(warning)
         self._warned = warning is not None
         return (warning,) if warning is not None else ()
+
+    def close(self) -> None:
+        """Finish what is being recorded."""
+        self._recorder.shutdown()
 
     @property
     def drifts(self) -> bool:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 CALLBACK: Final = "council.routes.proxy:middlewares"
 AGAIN: Final = {"Retry-After": "1"}
+LOST: Final = Refusal(503, "the replica that worked on this was lost: ask again", "replica_lost", headers=AGAIN)
 SAID: Final = {
     404: Refusal(503, "the council is not deployed, or is going down: come again", "unavailable", headers=AGAIN),
     408: Refusal(504, "there was no answer in time", "deadline_exceeded"),
     429: Refusal(429, "the council is busy: ask again in 5 s", "overloaded", headers={"Retry-After": "5"}),
-    500: Refusal(503, "the replica that worked on this was lost: ask again", "replica_lost", headers=AGAIN),
+    500: LOST,
     503: Refusal(503, "no replica of the council can take this now: come again", "unavailable", headers=AGAIN),
 }
 
@@ -44,11 +45,12 @@ class ProxyErrors:
             await self._app(scope, receive, send)
             return
         refusal: Refusal | None = None
-        said = b""
+        started, said = False, b""
 
         async def replaced(message: Message) -> None:
-            nonlocal refusal, said
+            nonlocal refusal, started, said
             if message["type"] == "http.response.start":
+                started = True
                 headers = Headers(raw=message.get("headers", []))
                 if headers.get("content-type", "").startswith("text/plain"):
                     refusal = SAID.get(message["status"])
@@ -61,3 +63,5 @@ class ProxyErrors:
                 await refusal.response()(scope, receive, send)
 
         await self._app(scope, receive, replaced)
+        if not started:  # Serve has nothing to say of a replica that died
+            await LOST.response()(scope, receive, send)

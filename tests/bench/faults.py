@@ -81,16 +81,18 @@ def three_nodes() -> Iterator[tuple[Cluster, list[Any]]]:
 
 async def ask(session: aiohttp.ClientSession, url: str) -> tuple[str, float]:
     """What came of one question, in a word, and after how many seconds."""
-    began = time.perf_counter()
+    began, text = time.perf_counter(), ""
     try:
         async with session.post(f"{url}/v1/council", json={"question": question()}, timeout=aiohttp.ClientTimeout(60)) as reply:
             text = await reply.text()
             told = json.loads(text)
             name = told["status"] if reply.status == 200 else f"{reply.status} {told['error']['code']}"
+            if reply.status == 504:
+                name += f" {told['error']['message']}"
     except TimeoutError:
         name = "hung"
     except (aiohttp.ClientError, ValueError, KeyError, TypeError) as exc:
-        name = f"unclear: {type(exc).__name__}"
+        name = f"unclear: {type(exc).__name__} {text[:80]}"
     return name, time.perf_counter() - began
 
 

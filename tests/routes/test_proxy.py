@@ -29,6 +29,14 @@ async def test_the_proxys_own_errors_have_our_shape(status: int, caplog: pytest.
     assert "secret" in caplog.text
 
 
+async def test_a_request_that_the_proxy_says_nothing_of_gets_an_answer() -> None:
+    async def silent(*_: object) -> None:
+        """As the proxy does when a replica dies."""
+
+    told = await through(silent)
+    assert (told.status_code, told.json()["error"]["code"], told.headers["retry-after"]) == (503, "replica_lost", "1")
+
+
 async def test_an_error_in_pieces_is_one_error() -> None:
     async def pieces() -> object:
         for piece in ("Internal", " ", "error"):
