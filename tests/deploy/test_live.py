@@ -37,13 +37,21 @@ class Busy:
         opinions = [Opinion(specialist="law", weight=0.25, answer="Tribonian", latency_s=0.3, error=error) for error in errors]
         opinions.append(Opinion(specialist="physics", weight=0.25, answer=NOT_KNOWN, latency_s=0.2))
         for status in ("answered", "abstained", "failed"):
-            verdict = Verdict(status=status, reason="so", agreement=0.8, calls=5, opinions=tuple(opinions), timings_s=STAGES)
-            self._metrics.verdict(verdict, 1.0, 0.1, drifts=True)
+            verdict = Verdict(
+                status=status,
+                reason="so",
+                agreement=0.8,
+                calls=5,
+                opinions=tuple(opinions),
+                timings_s=STAGES,
+                warnings=("Drift: other questions",),
+            )
+            self._metrics.verdict(verdict, 1.0, 0.1)
         for ending in ("refused", "late", "cancelled", "error"):
             self._metrics.ended(ending)
         for route, code in (("/v1/council", 200), ("/v1/council", 503), ("/ready", 200)):
             self._metrics.request(route, code)
-        self._metrics.load(3, 2)
+        self._metrics.load(3, 2, True)
         made = Generation("law", (Sample("Tribonian", 4, "stop"),), 60, 0.4, 5, queued_s=0.1, first_token_s=0.2, cached_tokens=30)
         self._members.count([made, Generation("law", error="no room")])
 
