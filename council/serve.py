@@ -31,7 +31,7 @@ APPLICATION: Final = "council"
 FRONT: Final = "council"
 SPARE_REQUESTS: Final = 32
 """Requests beyond those at work and waiting that reach a replica at once: probes, documents, and questions that it refuses."""
-AT_THE_PROXY: Final = 512
+AT_THE_PROXY: Final = 192
 """Requests that wait at a proxy when the replicas have no room even to refuse; more are refused there, which costs least."""
 RETRY_S: Final = 5.0
 LOGGING: Final = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}

@@ -52,6 +52,8 @@ class Asking:
     domain: str | None = None
     queries: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
+    failed_code: int = 200
+    """What HTTP answers where too few members do."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Service:
                     verdict = await self._answer(asking, within_s - queued_s, tell)
             if self.metrics is not None:
                 self.metrics.verdict(verdict, time.monotonic() - started, queued_s)
-            self._record(asking, 503 if verdict.status == "failed" else 200, verdict.status, started, verdict)
+            self._record(asking, asking.failed_code if verdict.status == "failed" else 200, verdict.status, started, verdict)
             return verdict
         except BaseException as exc:
             self._note_failure(asking, exc, started)

@@ -81,7 +81,7 @@ def _asking(body: ChatRequest, service: Service, grant: Caller, id: str) -> tupl
     allow(grant, body.model)
     text, before, instructed = body.conversation()
     options = _options(body, service.config)
-    asking = Asking(text, grant, id, "POST /v1/chat/completions", body.model, before, body.domain, (), options)
+    asking = Asking(text, grant, id, "POST /v1/chat/completions", body.model, before, body.domain, (), options, 503)
     return asking, [NOT_PASSED_ON] if instructed else []
 
 
