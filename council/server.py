@@ -21,7 +21,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from council.config import CouncilConfig
-from council.errors import ConfigError, StartError
+from council.errors import ConfigError, KeysError, StartError
 from council.keys import KeyRing, default_keys
 from council.routes.proxy import CALLBACK
 from council.serve import APPLICATION, application, used_engines, with_auth
@@ -51,9 +51,10 @@ def decide_auth(config: CouncilConfig, host: str, open_to_all: bool) -> CouncilC
             f"service.auth is off, and {host} is reached from elsewhere: say --open if anybody may ask, or set it to required"
         )
     if required:
-        path = Path(settings.keys or default_keys())
-        if not KeyRing(path).check():
-            raise ConfigError(f"there is no key in {path}, and {host} asks for one: make it with `council keys add NAME`, or say --open")
+        try:
+            KeyRing(Path(settings.keys or default_keys())).check()
+        except KeysError as exc:
+            raise ConfigError(f"{host} asks for keys: {exc}; or say --open, if anybody may ask") from exc
     return with_auth(config, required)
 
 
