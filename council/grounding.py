@@ -25,8 +25,9 @@ class Check:
     decide: Decide
     within_s: float
 
-    async def run(self, text: str, passages: Sequence[Passage], members: Sequence[Asked], answer: str) -> Grounding:
-        """`passages` are those that the members were shown, at least one, and `answer` is what they said."""
+    async def run(self, text: str, passages: Sequence[Passage], members: Sequence[Asked], answer: str) -> Grounding | None:
+        """`passages` are those that the members were shown, at least one, and `answer` is what they said. None where too few of them
+        could be asked again: that nobody answers tells nothing."""
         resting = next((p for p in passages if holds(p, answer)), passages[0])
         others = [p for p in passages if p.id != resting.id]
         less = [others, []] if others else [[]]
@@ -34,6 +35,8 @@ class Check:
         # Both at once: hosts batch what comes together.
         opinions = await asyncio.gather(*(self.panel.ask([Call(a) for a in part], self.within_s) for part in asked))
         decisions = [await self.decide(some) for some in opinions]
+        if any(d.status == "failed" for d in decisions):
+            return None
         without_it, without_any = decisions[0], decisions[-1]
         rests_on: Grounds = "the context"
         if await self._same(without_any, answer):

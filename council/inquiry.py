@@ -173,7 +173,7 @@ class Inquiry:
         leading = [g.answer for g in outcome.decision.groups[:MOST_CANDIDATES]]
         answers = {answer: said.get(answer, answer) if answer == NOT_KNOWN else answer for answer in leading}
         bare = [self.panel.prepare(text, [], a.specialist.name, a.weight) for a in members]
-        likelihoods = await self.panel.score(members, bare, answers)
+        likelihoods = await self.panel.score(members, bare, answers, self._within(self.config.deadline_s))
         self.spent["score"] = time.monotonic() - began
         note("score", self.spent["score"])
         return weigh_candidates(likelihoods, leading, witness_weights({a.specialist.name: a.weight for a in members}, self._lineages))

@@ -119,14 +119,16 @@ class Panel:
         found |= {id(c): o for task in late for c, o in zip(tasks[task], task.result(), strict=True)}
         return [found.get(id(c)) or self._opinion(c, None, NOT_NEEDED, 0.0) for c in calls]
 
-    async def score(self, members: Sequence[Asked], bare: Sequence[Asked], answers: Mapping[str, str]) -> list[Likelihood]:
+    async def score(
+        self, members: Sequence[Asked], bare: Sequence[Asked], answers: Mapping[str, str], within_s: float
+    ) -> list[Likelihood]:  # fmt: skip
         """What each member makes of each answer (as it is called -> as it is worded), after its prompt in `members` and after
         that without passages in `bare`. What can't be scored is left out."""
         asked = [(call, answer) for call in (*members, *bare) if call.prompt is not None for answer in answers]
         groups: dict[str, list[tuple[Asked, str]]] = {}
         for pair in asked:
             groups.setdefault(pair[0].specialist.engine, []).append(pair)
-        scored = await asyncio.gather(*(self._score_at(engine, pairs, answers) for engine, pairs in groups.items()))
+        scored = await asyncio.gather(*(self._score_at(engine, pairs, answers, within_s) for engine, pairs in groups.items()))
         means = {(id(a), answer): mean for pairs, found in zip(groups.values(), scored, strict=True)
                  for (a, answer), mean in zip(pairs, found, strict=True)}  # fmt: skip
         made = []
@@ -137,11 +139,13 @@ class Panel:
                     made.append(Likelihood(specialist=member.specialist.name, answer=answer, with_passages=given, without_passages=prior))
         return made
 
-    async def _score_at(self, engine: str, pairs: Sequence[tuple[Asked, str]], answers: Mapping[str, str]) -> list[float | None]:
+    async def _score_at(
+        self, engine: str, pairs: Sequence[tuple[Asked, str]], answers: Mapping[str, str], within_s: float
+    ) -> list[float | None]:  # fmt: skip
         assert self._hosts is not None
         requests = [ScoreRequest(a.specialist.name, a.prompt.messages, answers[answer]) for a, answer in pairs if a.prompt is not None]
         try:
-            scores = await asyncio.wait_for(self._hosts.score(engine, requests), self._config.deadline_s)
+            scores = await asyncio.wait_for(self._hosts.score(engine, requests), within_s)
         except Exception:  # as when asking: a host's fault costs its members' say
             return [None] * len(pairs)
         return [s.mean if s.error is None and math.isfinite(s.mean) else None for s in scores]
@@ -160,7 +164,7 @@ class Panel:
 
         try:
             if able:
-                async with asyncio.timeout(within_s + _grace(within_s)):
+                async with asyncio.timeout(within_s + grace(within_s)):
                     await self._generate(engine, able, within_s, note)
         except TimeoutError:
             error = f"late: no answer within {within_s:g} s"
@@ -193,7 +197,7 @@ class Panel:
         return _opinion(call, generation, error, seconds, reader)
 
 
-def _grace(within_s: float) -> float:
+def grace(within_s: float) -> float:
     """Seconds that a host has beyond those of its members, to say who was late."""
     return min(1.0, 0.05 + 0.05 * within_s)
 

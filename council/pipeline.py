@@ -23,7 +23,7 @@ from council.events import Retrieved, Tell
 from council.inquiry import Inquiry
 from council.live_vote import LiveVote
 from council.options import Options, check_names
-from council.panel import Panel
+from council.panel import Panel, grace
 from council.retrieval import Found, Retriever
 from council.router import Route, Router
 from council.tracing import note, span
@@ -34,6 +34,7 @@ from specialists.tokens import TokenCount, token_counter
 if TYPE_CHECKING:
     from specialists.hosts import Hosts
 
+NOTHING_INDEXED: Final = "No documents are indexed: add some with `council index PATH`."
 RECORD_S: Final = 1.0
 RESERVE: Final = 0.1
 """The part of a question's seconds, one at most, that is kept from the members for the vote."""
@@ -46,6 +47,8 @@ class _Context:
     found: Found = field(default_factory=Found)
     examples: Sequence[Example] = ()
     lost: StoreError | None = None
+    empty: bool = False
+    """Whether the tenant has nothing at all that could be read."""
 
 
 class Pipeline:
@@ -126,10 +129,11 @@ class Pipeline:
             )  # fmt: skip
             verdict = await inquiry.verdict(question.text, context.found.passages, route, self._checks(options.check))
         warnings = [f"Answered without documents: {lost}"] if lost is not None else list(self._warnings(verdict)) if calibration else []
-        forgotten = await self._recorded(question, verdict, context.found.passages)
+        left_s = math.inf if options.within_s is None else started + options.within_s - time.monotonic()
+        forgotten = await self._recorded(question, verdict, context.found.passages, left_s)
         spent = inquiry.spent | {"total": time.monotonic() - started}
         return verdict.model_copy(update={
-            "reason": self._reason(verdict, context.found.passages, options.retrieval and lost is None),
+            "reason": f"{verdict.reason} {NOTHING_INDEXED}" if context.empty else verdict.reason,
             "left_out": context.found.left_out, "warnings": (*warnings, *forgotten),
             "timings_s": {stage: round(seconds, 6) for stage, seconds in spent.items()},
         })  # fmt: skip
@@ -174,11 +178,11 @@ class Pipeline:
             raise QuestionError("what long answers rest on can't be checked: leave the check out, or set prompting.answers to short")
         return random.random() < self.config.asking.check_context if wanted is None else wanted
 
-    async def _recorded(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
-        """Warnings of recording. It may take a second: then the answer is given, and recording goes on by itself."""
+    async def _recorded(self, question: Question, verdict: Verdict, passages: Sequence[Passage], left_s: float) -> list[str]:
+        """Warnings of recording. It may take a second, and no longer than is left; then the answer is given, and it goes on by itself."""
         loop = asyncio.get_running_loop()
         recording = loop.run_in_executor(self._recorder, self._record, question, verdict, passages)
-        done, _ = await asyncio.wait({recording}, timeout=RECORD_S)
+        done, _ = await asyncio.wait({recording}, timeout=max(0.0, min(RECORD_S, left_s - 0.05)))
         return recording.result() if done else ["What was said is still being recorded: until then it is not recognised as a document."]
 
     def _record(self, question: Question, verdict: Verdict, passages: Sequence[Passage]) -> list[str]:
@@ -199,7 +203,11 @@ class Pipeline:
     def _retrieve(self, question: Question, wanted: bool, routed: str | None) -> _Context:
         """Passages and examples; or what keeps the store from giving any."""
         try:
-            return _Context(self.retriever.search(question, routed=routed), self.retriever.examples(question)) if wanted else _Context()
+            if not wanted:
+                return _Context()
+            found = self.retriever.search(question, routed=routed)
+            empty = not found.passages and self.retriever.count(question.tenant) == 0
+            return _Context(found, self.retriever.examples(question), empty=empty)
         except StoreError as exc:
             return _Context(lost=exc)
 
@@ -257,14 +265,10 @@ class Pipeline:
         """Whether the last verdicts are unlike those of calibration."""
         return self._warned
 
-    def _reason(self, verdict: Verdict, passages: Sequence[Passage], retrieval: bool) -> str:
-        if retrieval and not passages and self.retriever.count() == 0:
-            return f"{verdict.reason} No documents are indexed: add some with `council index PATH`."
-        return verdict.reason
-
 
 def _end_for_members(started: float, within_s: float | None) -> float:
-    return math.inf if within_s is None else started + within_s - min(1.0, RESERVE * within_s)
+    """When the members must have answered, so that there is time for a host to say so, and for the vote."""
+    return math.inf if within_s is None else started + within_s - min(min(1.0, RESERVE * within_s) + grace(within_s), 0.5 * within_s)
 
 
 def read_calibration(config: CouncilConfig) -> Calibration | None:

@@ -12,6 +12,8 @@ import httpx
 import ray
 from pydantic import BaseModel, ConfigDict
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from council.app import build_app
@@ -37,6 +39,7 @@ RETRY_S: Final = 5.0
 LOGGING: Final = {"encoding": "JSON", "log_level": "INFO", "enable_access_log": False}
 """One JSON object a line, with the request's id, in every replica."""
 SCRAPE_S: Final = 5.0
+COUNT_S: Final = 2.0
 BEAT_S: Final = 5.0
 """How often each replica says that it is well."""
 
@@ -72,7 +75,8 @@ class Front:
         self._council = Council(config, Hosts(hosts))
         self._council.start()
         keys = KeyRing(config.service.keys or default_keys()) if config.service.auth == "required" else None
-        count = None if limits is None else lambda id, per_minute: _take(limits, id, per_minute)
+        here = RateLimiter()
+        count = None if limits is None else lambda id, per_minute: _take(limits, here, id, per_minute)
         self._service = Service(self._council, keys, Metrics(), scrape, count)
 
     def __serve_build_asgi_app__(self) -> Any:
@@ -98,10 +102,15 @@ class Front:
             council.close()
 
 
-async def _take(limits: DeploymentHandle[Any], id: str, per_minute: int | None) -> float:
+async def _take(limits: DeploymentHandle[Any], here: RateLimiter, id: str, per_minute: int | None) -> float:
+    """Counted for all replicas; while that can't be asked, by this one alone: a looser limit is better than no service."""
     if per_minute is None:
         return 0.0
-    return float(await limits.take.remote(id, per_minute))
+    try:
+        async with asyncio.timeout(COUNT_S):
+            return float(await limits.take.remote(id, per_minute))
+    except (TimeoutError, RayError, RayServeException):
+        return here.take(id, per_minute)
 
 
 async def scrape() -> str:
@@ -159,7 +168,11 @@ def application(config: CouncilConfig) -> serve.Application:
         ray_actor_options={"num_cpus": settings.num_cpus}, graceful_shutdown_timeout_s=grace_s, graceful_shutdown_wait_loop_s=0.5,
         max_constructor_retry_count=2, health_check_period_s=BEAT_S, logging_config=LOGGING, **scaling,
     )(Front)  # fmt: skip
-    limits = serve.deployment(name="limits", ray_actor_options={"num_cpus": 0}, logging_config=LOGGING)(Limits).bind() if several else None
+    limits = (
+        serve.deployment(name="limits", max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0}, logging_config=LOGGING)(Limits).bind()
+        if several
+        else None
+    )
     bound: serve.Application = front.bind(config, hosts, limits)
     return bound
 

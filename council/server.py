@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import ray
 import yaml
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from council.config import CouncilConfig
@@ -72,7 +74,10 @@ def write_config(config: CouncilConfig, host: str, port: int, path: Path) -> Non
             }
         ],
     }  # fmt: skip
-    head = "# Written by `council serve --write-config`. Run it: `serve run FILE`, or `serve deploy FILE` on a cluster.\n"
+    head = (
+        "# Written by `council serve --write-config`. Run it: `serve run FILE`, or `serve deploy FILE` on a cluster.\n"
+        f"# For errors of Serve's proxies in the service's shape, start its nodes with {CALLBACK_VARIABLE}={CALLBACK}\n"
+    )
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(head + yaml.safe_dump(tree, sort_keys=False), "utf-8")
@@ -87,7 +92,7 @@ class Server:
 
     def __init__(self, config: CouncilConfig, host: str, port: int) -> None:
         self.config, self.host, self.port = config, host, port
-        self._own_ray = self._own_serve = False
+        self._own_ray = self._own_serve = self._deployed = False
 
     @property
     def url(self) -> str:
@@ -103,6 +108,9 @@ class Server:
             self._start_ray()
             settings = self.config.service
             check_resources(used, settings.num_cpus * settings.replicas)
+            if APPLICATION in serve.status().applications:
+                raise StartError(f"this cluster serves a {APPLICATION!r} already: update it with `serve deploy`, or delete it first")
+            self._deployed = True
             serve.run(graph, name=APPLICATION, route_prefix="/", blocking=False)
         except (ConfigError, StartError):
             self.stop()
@@ -129,13 +137,21 @@ class Server:
             check_port(self.host, self.port)
         where = "EveryNode" if address else "HeadOnly"
         serve.start(proxy_location=where, http_options={"host": self.host, "port": self.port}, logging_config={"log_level": "ERROR"})
+        if not self._own_serve:
+            client = _get_global_client()
+            assert client is not None
+            there = client.http_config  # keys were decided on for the address that was named
+            if (there.host, there.port) != (self.host, self.port):
+                raise StartError(f"Serve runs there already, at {there.host}:{there.port}: say --host {there.host} --port {there.port}")
 
     def drain(self, within_s: float) -> int:
         """Take no more questions, and wait for those that are there; returns how many were not done `within_s`."""
         front = serve.get_app_handle(APPLICATION)
         ends = time.monotonic() + within_s
         front.broadcast("drain").results(timeout_s=within_s)
-        while (left := sum(front.broadcast("busy").results(timeout_s=within_s))) and time.monotonic() < ends:
+        left = 1
+        while left and (left_s := ends - time.monotonic()) > 0:
+            left = sum(front.broadcast("busy").results(timeout_s=max(0.1, left_s)))
             time.sleep(0.1)
         return int(left)
 
@@ -143,9 +159,11 @@ class Server:
         """Take the council down, and Serve and Ray where they were started here."""
         try:
             if ray.is_initialized():
-                if APPLICATION in serve.status().applications:
-                    serve.delete(APPLICATION)
-                if self._own_serve:
+                if self._deployed:
+                    self._deployed = False
+                    with suppress(TimeoutError):  # Serve's wait is shorter than the longest question
+                        serve.delete(APPLICATION)
+                if self._own_serve and not set(serve.status().applications) - {APPLICATION}:
                     serve.shutdown()  # type: ignore[no-untyped-call]
         except (RayError, RayServeException, RuntimeError, TimeoutError):
             logging.getLogger(__name__).debug("Serve had stopped already", exc_info=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from council.audit import AuditLog
-from council.errors import CouncilError, DeadlineError, DocumentError, GoingDown, Overloaded, QuestionError
+from council.errors import ConfigError, CouncilError, DeadlineError, DocumentError, GoingDown, Overloaded, QuestionError
 from council.events import Tell
 from council.history import Turn, instruction, stand_alone, usable
 from council.keys import Grant, KeyRing
@@ -82,6 +82,7 @@ class Service:
         self._limiter = RateLimiter()
         self._count: Count = count or self._count_here
         self._ready: tuple[float, Readiness] | None = None
+        self._looking: asyncio.Task[Readiness] | None = None
         self.draining = False
 
     async def _count_here(self, id: str, per_minute: int | None) -> float:
@@ -138,7 +139,7 @@ class Service:
 
     async def _answer(self, asking: Asking, within_s: float, tell: Tell | None) -> Verdict:
         began = time.monotonic()
-        text = await self._alone(asking)
+        text = await self._alone(asking, min(REWRITE_S, within_s / 4))
         if len(text) > self.settings.question_chars:
             raise QuestionError(
                 f"the question has {len(text)} characters, and {self.settings.question_chars} are the most: make it shorter"
@@ -147,7 +148,7 @@ class Service:
         left_s = max(0.001, within_s - (time.monotonic() - began))
         return await self.council.pipeline.answer(question, replace(asking.options, within_s=left_s), tell)
 
-    async def _alone(self, asking: Asking) -> str:
+    async def _alone(self, asking: Asking, within_s: float) -> str:
         """The question so that it stands by itself: as a member words it, where one is named and manages to."""
         by_rule = stand_alone(asking.text, asking.before)
         name, hosts = self.settings.rewriter, self.council.pipeline.hosts
@@ -156,8 +157,8 @@ class Service:
         engine = next(s.engine for s in self.config.specialists if s.name == name)
         request = GenerationRequest(name, instruction(asking.text, asking.before), max_tokens=128)
         try:
-            async with asyncio.timeout(REWRITE_S):
-                (made,) = await hosts.generate(engine, [request], REWRITE_S)
+            async with asyncio.timeout(within_s):
+                (made,) = await hosts.generate(engine, [request], within_s)
         except (EngineError, TimeoutError):
             return by_rule
         return (usable(made.samples[0].text, asking.text) if made.samples else None) or by_rule
@@ -170,7 +171,8 @@ class Service:
     def _note_failure(self, asking: Asking, exc: BaseException, started: float) -> None:
         kinds: list[tuple[type[BaseException], Ending, int]] = [
             (Overloaded, "refused", 429), (GoingDown, "refused", 503), (DeadlineError, "late", 504),
-            (asyncio.CancelledError, "cancelled", 499), (CouncilError, "error", 400), (BaseException, "error", 500),
+            (asyncio.CancelledError, "cancelled", 499), (QuestionError, "error", 400), (ConfigError, "error", 400),
+            (CouncilError, "error", 503), (BaseException, "error", 500),
         ]  # fmt: skip
         _, ending, code = next(kind for kind in kinds if isinstance(exc, kind[0]))
         if self.metrics is not None:
@@ -214,12 +216,21 @@ class Service:
         """Add the files of a folder, under their names in it. Raises Overloaded, DocumentError, StoreError."""
         async with self._writing.slot(self.settings.deadline_s):
             files = sorted(folder.iterdir())
-            return await self._run(lambda: self.council.index(files, tenant, domain, under=folder))
+            return await self._whole(lambda: self.council.index(files, tenant, domain, under=folder))
 
     async def remove(self, file: str, tenant: str) -> int:
         """Remove a file; returns how many passages it had. Raises Overloaded, DocumentError, StoreError."""
         async with self._writing.slot(self.settings.deadline_s):
-            return await self._run(self.council.remove, [file], tenant)
+            return await self._whole(self.council.remove, [file], tenant)
+
+    async def _whole(self, work: Callable[..., T], *args: Any) -> T:
+        """A write, which no thread can be stopped in: if its caller leaves, its place and its files stay its own until it ends."""
+        running = asyncio.ensure_future(self._run(work, *args))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait({running})
+            raise
 
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
@@ -229,15 +240,19 @@ class Service:
     async def readiness(self) -> Readiness:
         """Ready: a quorum of members is well, and the service is not going down."""
         if self._ready is None or time.monotonic() - self._ready[0] > READY_S:
-            hosts = self.council.pipeline.hosts
-            assert hosts is not None
-            engines = list(hosts.engines)
-            healths = dict(zip(engines, await asyncio.gather(*(hosts.health(e) for e in engines)), strict=True))
-            members = {s.name: (healths[s.engine].ok, healths[s.engine].detail) for s in self.config.specialists}
-            enough = sum(ok for ok, _ in members.values()) >= self.config.aggregator.quorum
-            self._ready = time.monotonic(), Readiness(enough, members)
+            if self._looking is None or self._looking.done():  # however many ask, the hosts are asked once
+                self._looking = asyncio.create_task(self._look())
+            self._ready = time.monotonic(), await asyncio.shield(self._looking)
         found = self._ready[1]
         return replace(found, ready=found.ready and not self.draining)
+
+    async def _look(self) -> Readiness:
+        hosts = self.council.pipeline.hosts
+        assert hosts is not None
+        engines = list(hosts.engines)
+        healths = dict(zip(engines, await asyncio.gather(*(hosts.health(e) for e in engines)), strict=True))
+        members = {s.name: (healths[s.engine].ok, healths[s.engine].detail) for s in self.config.specialists}
+        return Readiness(sum(ok for ok, _ in members.values()) >= self.config.aggregator.quorum, members)
 
     def close(self) -> None:
         """Let go of threads and files; the council is its owner's to close."""

@@ -61,6 +61,8 @@ class Hosts:
             health: Health = await asyncio.wait_for(self._call(engine, lambda host: host.health.remote()), HEALTH_S)
             return health
         except (EngineError, TimeoutError) as exc:
+            if isinstance(exc.__cause__, BackPressureError):
+                return Health(True, "busy: its queue is full")
             return Health(False, str(exc) or f"no answer within {HEALTH_S:g} s")
 
     async def _call(self, engine: str, call: Callable[[DeploymentHandle[Any]], Any]) -> Any:

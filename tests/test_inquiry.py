@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from council.aggregator import Calibration, Calibrator, Promise
 from council.config import CouncilConfig
 from council.inquiry import Inquiry
-from council.panel import Panel
+from council.panel import Panel, grace
+from council.pipeline import _end_for_members
 from council.router import Route
 from council.types import Passage, Verdict
 from specialists.protocol import Generation, GenerationRequest, HostError, Sample, Score, ScoreRequest
@@ -106,3 +107,10 @@ def test_what_was_not_asked_is_said_as_it_is() -> None:
     assert "for it could change nothing: " in ask(hosts, {"asking": {"policy": "escalate"}}).reason
     cheap = ask(hosts, {"asking": {"policy": "cheapest"}, "aggregator": {"quorum": 2}})
     assert len(cheap.unasked) == 3 and "Not asked: " in cheap.reason
+
+
+@pytest.mark.parametrize("within_s", [0.5, 0.9, 2.0, 20.0, 60.0, 600.0])
+def test_a_silent_host_leaves_time_for_the_vote(within_s: float) -> None:
+    """Whoever waits for a host as long as it may take, and then for it to say so, is done before the question's time is over."""
+    members_s = _end_for_members(0.0, within_s)
+    assert 0.4 * within_s <= members_s and members_s + grace(members_s) <= within_s - min(0.9, 0.02 * within_s)

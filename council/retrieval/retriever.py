@@ -155,9 +155,9 @@ class Retriever:
             raise DocumentError(f"the store has no document {os.fspath(file)!r} of the tenant {tenant!r}; see `council documents list`")
         return found
 
-    def count(self) -> int:
-        """Passages in the store, of all tenants."""
-        return self._store.count()
+    def count(self, tenant: str | None = None) -> int:
+        """Passages of a tenant; None: of all, which only the operator may know."""
+        return self._store.count(tenant)
 
     def close(self) -> None:
         """Close the store and what belongs to it."""

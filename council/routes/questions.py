@@ -68,6 +68,8 @@ class CouncilRequest(Strict):
 async def ask(body: CouncilRequest, request: Request, service: ServiceDep, grant: Caller, id: RequestId) -> Response:
     """Ask the council. The verdict's status says whether it answered, abstained, or failed for want of votes."""
     allow(grant, body.model)
+    for name in body.specialists or ():
+        allow(grant, name)
     before = [Turn.model_validate(t.model_dump()) for t in body.history]
     asking = Asking(
         body.question, grant, id, "POST /v1/council", body.model, before, body.domain, body.queries, body.options()
