@@ -20,7 +20,7 @@ from council.errors import ConfigError, CouncilError, QuestionError, StartError
 from council.events import Event, told
 from council.loop import BackgroundLoop
 from council.options import Options, check_names
-from council.pipeline import Pipeline
+from council.pipeline import Pipeline, read_calibration
 from council.retrieval import FORMAT, ExampleBook, ExportReport, IndexReport, Retriever, StoredDocument, export_corpus, migrate_store
 from council.types import Passage, Question, Verdict
 from specialists.config import resolve_weights
@@ -283,7 +283,7 @@ class Council:
     @property
     def calibration(self) -> Calibration | None:
         """The calibration that the config names, if it was made for this council. Raises CalibrationError if it can't be read."""
-        return self.pipeline.calibration
+        return self._pipeline.calibration if self._pipeline is not None else read_calibration(self.config)  # it wants no store
 
     def likeness(self, question: str) -> Similarity:
         """What tells whether two answers to this question mean the same: more is more alike."""

@@ -232,9 +232,9 @@ def test_what_is_no_document(served: tuple[Listening, str], id: str) -> None:
 
 
 NAMES = {
-    "../../../etc/cron.d/x.md": "x.md", "/etc/x1.md": "x1.md", "C:\\x2.md": "x2.md", "..\\..\\x3.md": "x3.md", ".x4.md": "x4.md",
-    "x\u202e5.md": "x5.md",
-    "a/b/../x6.md": "x6.md", "  x7.md ": "x7.md", "x8.md\x1b[2J.md": "x8.md[2J.md",
+    "../../../etc/cron.d/council-x.md": "council-x.md", "/etc/council-x1.md": "council-x1.md", "C:\\council-x2.md": "council-x2.md",
+    "..\\..\\council-x3.md": "council-x3.md", ".council-x4.md": "council-x4.md", "council-x\u202e5.md": "council-x5.md",
+    "a/b/../council-x6.md": "council-x6.md", "  council-x7.md ": "council-x7.md", "council-x8.md\x1b[2J.md": "council-x8.md[2J.md",
 }  # fmt: skip
 
 
@@ -251,7 +251,7 @@ def test_a_file_goes_where_its_name_does_not_lead(served: tuple[Listening, str],
         refused(reply, 400)
     twice = [("files", ("a/same.md", b"The tower stands.")), ("files", ("b/same.md", b"The tower fell."))]
     assert refused(client.post(DOCUMENTS, files=twice), 400)["param"] == "files"
-    assert not list(tmp_path.parent.rglob("x.md"))
+    assert not list(tmp_path.parent.rglob("council-x*.md"))
     for document in client.get(DOCUMENTS).json()["data"]:
         assert client.delete(f"{DOCUMENTS}/{document['id']}").status_code == 200
 

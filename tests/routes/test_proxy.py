@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,7 +21,12 @@ async def through(app: ASGIApp, path: str = "/v1/council") -> httpx.Response:
 
 
 @pytest.mark.parametrize("status", SAID)
-async def test_the_proxys_own_errors_have_our_shape(status: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_proxys_own_errors_have_our_shape(
+    status: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    caplog.set_level("WARNING", "ray.serve")  # which councils of other tests may have silenced
+    monkeypatch.setattr(logging.getLogger("ray.serve"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)
     told = await through(PlainTextResponse("Traceback: /secret/path died", status))
     assert told.status_code == SAID[status].status and told.headers["content-type"] == "application/json"
     assert set(told.json()["error"]) == {"message", "type", "param", "code"} and "secret" not in told.text
