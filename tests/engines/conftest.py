@@ -41,7 +41,8 @@ def engine_cores(replica: psutil.Process) -> list[psutil.Process]:
     cores = []
     for child in replica.children(recursive=True):
         try:
-            if "EngineCore" in child.name() or "EngineCore" in " ".join(child.cmdline()):
+            told = f"{child.name()} {' '.join(child.cmdline())}"  # vLLM names its processes, but not on every machine
+            if "EngineCore" in told or "multiprocessing.spawn" in told:
                 cores.append(child)
         except psutil.NoSuchProcess:  # or a zombie
             continue
